@@ -1,0 +1,149 @@
+"""The archive's database. The only file in which SQLite and PostgreSQL differ."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.dml import Insert
+
+from healtharchive.model.errors import BadInput, DatabaseUnavailable
+from healtharchive.model.tables import UtcDateTime
+
+SQLITE_BUSY_SECONDS = 30.0
+CONNECT_SECONDS = 5
+
+
+class Database:
+    """One database: transactions, its clock, and the few statements that differ by dialect.
+
+    `url` is an SQLAlchemy URL; `origin` names the setting it came from, for error sentences.
+    """
+
+    def __init__(self, url: str, origin: str = "") -> None:
+        self.origin = origin
+        self.engine = _engine(url, origin)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+
+    @property
+    def label(self) -> str:
+        """The URL without its password, and where it was set: for people."""
+        shown = self.engine.url.render_as_string(hide_password=True)
+        return f"{shown} ({self.origin})" if self.origin else shown
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction: committed at the end, rolled back by any error.
+
+        On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so a transaction that has
+        read something cannot be refused later. DatabaseUnavailable when it cannot be reached.
+        """
+        with self._connect() as connection, connection.begin():
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for questions only."""
+        with self._connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        try:
+            connection = self.engine.connect()
+        except (DBAPIError, sqlite3.Error) as error:
+            raise DatabaseUnavailable(
+                f"The database {self.label} cannot be reached: {_first_line(error)}.",
+                "Start it or correct HEALTHARCHIVE_DATABASE_URL; `healtharchive config` shows it.",
+            ) from error
+        with connection:
+            yield connection
+
+    def now(self, connection: Connection) -> datetime:
+        """The database's own clock: leases and delays of all workers go by it."""
+        if self.is_sqlite:
+            query = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now') AS now")
+        else:
+            query = text("SELECT clock_timestamp() AS now")
+        value = connection.execute(query.columns(now=UtcDateTime())).scalar_one()
+        moment: datetime = value
+        return moment
+
+    def skip_locked(self, query: Select[Any]) -> Select[Any]:
+        """The query as a claim: rows another claimer holds are passed over (PostgreSQL).
+
+        SQLite needs nothing: BEGIN IMMEDIATE already lets one writer in at a time.
+        """
+        return query if self.is_sqlite else query.with_for_update(skip_locked=True)
+
+    def insert_ignore(self, table: Any) -> Insert:
+        """INSERT … ON CONFLICT DO NOTHING."""
+        if self.is_sqlite:
+            return sqlite.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table).on_conflict_do_nothing()
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _first_line(error: BaseException) -> str:
+    original = getattr(error, "orig", None) or error
+    return (str(original).strip().splitlines() or [type(original).__name__])[0].rstrip(".")
+
+
+def _engine(url: str, origin: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadInput(
+            f"The database URL from {origin or 'the settings'} is not a URL.",
+            "Set HEALTHARCHIVE_DATABASE_URL to sqlite:////path/file.sqlite or "
+            "postgresql://user@host/name.",
+        ) from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "postgresql+psycopg":
+        return create_engine(
+            parsed,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=10,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+    if parsed.drivername != "sqlite":
+        raise BadInput(
+            f"The database URL from {origin or 'the settings'} names '{parsed.drivername}'.",
+            "Only sqlite and postgresql are supported.",
+        )
+    engine = create_engine(
+        parsed, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_SECONDS}
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # Autocommit mode: SQLAlchemy's own BEGIN would be a deferred one; `begin()` sends ours.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA busy_timeout = {int(SQLITE_BUSY_SECONDS * 1000)}")

@@ -1,0 +1,55 @@
+"""The one tree of exceptions: each says what happened, to what, and the command that mends it."""
+
+from __future__ import annotations
+
+
+class HealthArchiveError(Exception):
+    """One clear sentence for a person: what happened, to which thing, and the cure.
+
+    `exit_code` is what the command line ends with when this error reaches it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        self.what = what
+        self.cure = cure
+        super().__init__(f"{what} {cure}".strip())
+
+
+class BadInput(HealthArchiveError):
+    """A person or a file gave us something we cannot use."""
+
+    exit_code = 2
+
+
+class SetupError(HealthArchiveError):
+    """The machine or its settings are not ready: a directory, a binary, an unreadable env file."""
+
+    exit_code = 3
+
+
+class DatabaseUnavailable(SetupError):
+    """The database cannot be reached now."""
+
+    exit_code = 5
+
+
+class SchemaMissing(SetupError):
+    """The database answers but has no schema, or an older or newer one than this program."""
+
+    exit_code = 6
+
+
+class NotFound(HealthArchiveError):
+    """An id or a name that is not there."""
+
+    exit_code = 4
+
+
+class IllegalTransition(HealthArchiveError):
+    """A state machine was asked for a step its table does not have. Always a bug in the caller."""
+
+
+class LeaseLost(HealthArchiveError):
+    """The fencing token is no longer ours: another attempt has the job. Write nothing more."""

@@ -1,0 +1,82 @@
+"""A source: a site to capture, as its TOML file describes it. Plain records only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Where a language's crawl begins."""
+
+    url: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRules:
+    """Which URLs belong to a source.
+
+    A URL is in scope when its host is one of `hosts`, and its path begins with one of
+    `include_prefixes` (on a segment boundary) or matches one of `include` (RE2, searched in the
+    whole URL), and nothing excludes it. `asset_prefixes` and `assets` admit page requisites only
+    (images, styles, scripts, fonts), never pages. Empty include lists mean the whole host.
+    `query`: keep the query string, or `none` to leave every URL with a query out,
+    `strip` to drop the query from pages before they are queued.
+    """
+
+    hosts: tuple[str, ...]
+    include_prefixes: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    asset_prefixes: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    query: Literal["keep", "none", "strip"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Politeness:
+    """How gently a source's hosts are treated."""
+
+    delay_seconds: float = 0.5
+    concurrency: int = 2
+    max_delay_seconds: float = 60.0
+    timeout_seconds: float = 30.0
+    url_tries: int = 3
+    robots: Literal["obey", "ignore"] = "obey"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a crawl ends by itself; None means no limit."""
+
+    pages: int | None = None
+    total_bytes: int | None = None
+    seconds: float | None = None
+    page_bytes: int = 2_000_000_000
+    depth: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDefinition:
+    """All that is known of a source before it is crawled.
+
+    `allow_private_hosts` names hosts (exactly as in the URL) whose addresses may be loopback,
+    private or link-local; every other host that resolves there is refused.
+    """
+
+    code: str
+    name: str
+    seeds: tuple[Seed, ...]
+    scope: ScopeRules
+    base_url: str = ""
+    languages: tuple[str, ...] = ("en",)
+    sitemaps: tuple[str, ...] = ()
+    use_robots_sitemaps: bool = True
+    politeness: Politeness = field(default_factory=Politeness)
+    limits: Limits = field(default_factory=Limits)
+    allow_private_hosts: tuple[str, ...] = ()
+    engine: Literal["http"] = "http"
+    order: int = 100
+    description: str = ""

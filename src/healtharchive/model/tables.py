@@ -1,0 +1,255 @@
+"""Every table of the archive's database, for SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC moment on both databases (SQLite has no time zones of its own)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive datetime reached the database: {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+# SQLite only gives a rowid to INTEGER PRIMARY KEY; PostgreSQL wants the wide one.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+sources = Table(
+    "sources",
+    metadata,
+    _id(),
+    Column("code", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("definition", JSON, nullable=False),  # a SourceDefinition, as it was last loaded
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    _id(),
+    Column("name", String(128), nullable=False, unique=True),  # annual-2026
+    Column("kind", String(64), nullable=False),
+    Column("year", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+archive_jobs = Table(
+    "archive_jobs",
+    metadata,
+    _id(),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("campaign_id", Id, ForeignKey("campaigns.id")),
+    Column("status", String(32), nullable=False),
+    Column("position", Integer, nullable=False, default=0),  # order within the campaign
+    Column("engine", String(32), nullable=False, default="http"),
+    Column("config", JSON, nullable=False, default=dict),  # overrides of the source's limits
+    Column("output_dir", Text, nullable=False),
+    # Waiting: not before when, and why.
+    Column("not_before", UtcDateTime),
+    Column("parked_reason", Text),
+    Column("parked_target", String(64)),
+    # Counters kept apart: the job's fault, the world's, and rescues after a lost worker.
+    Column("retry_count", Integer, nullable=False, default=0),
+    Column("retry_budget", Integer, nullable=False, default=3),
+    Column("index_retry_count", Integer, nullable=False, default=0),
+    Column("park_count", Integer, nullable=False, default=0),
+    Column("park_streak", Integer, nullable=False, default=0),
+    Column("rescue_count", Integer, nullable=False, default=0),
+    Column("attempt_count", Integer, nullable=False, default=0),
+    # The lease. `fence` rises with each claim and never falls.
+    Column("fence", BigInteger, nullable=False, default=0),
+    Column("lease_owner", String(255)),
+    Column("lease_expires_at", UtcDateTime),
+    Column("heartbeat_at", UtcDateTime),
+    Column("requested_stop", String(16)),  # an operator's pause or cancel of a running job
+    # Counts, as the frontier last reported them.
+    Column("urls_queued", BigInteger, nullable=False, default=0),
+    Column("urls_in_flight", BigInteger, nullable=False, default=0),
+    Column("urls_done", BigInteger, nullable=False, default=0),
+    Column("urls_failed", BigInteger, nullable=False, default=0),
+    Column("urls_excluded", BigInteger, nullable=False, default=0),
+    Column("captures_written", BigInteger, nullable=False, default=0),
+    Column("revisits_written", BigInteger, nullable=False, default=0),
+    Column("bytes_written", BigInteger, nullable=False, default=0),
+    Column("progress_at", UtcDateTime),
+    Column("outcome", String(32)),  # complete, or the limit that ended the crawl
+    Column("last_error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("indexed_at", UtcDateTime),
+    UniqueConstraint("campaign_id", "source_id"),
+    Index("ix_archive_jobs_claim", "status", "not_before", "position", "id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _id(),
+    Column("job_id", Id, ForeignKey("archive_jobs.id"), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("work", String(16), nullable=False),  # crawl or index
+    Column("engine", String(32)),
+    Column("worker", String(255), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("child_pid", Integer),
+    Column("unit", String(255)),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("exit", String(32)),
+    Column("blame", String(16)),
+    Column("reason", Text),
+    Column("errno", Integer),
+    UniqueConstraint("job_id", "fence"),
+    Index("ix_attempts_recent", "job_id", "work", "started_at"),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("root", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("last_healthy_at", UtcDateTime),
+    Column("last_error", Text),
+    Column("evidence", JSON, nullable=False, default=dict),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    _id(),
+    Column("job_id", Id, ForeignKey("archive_jobs.id"), nullable=False),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("sealed_at", UtcDateTime),
+    Column("indexed_at", UtcDateTime),
+    Column("unreadable_records", Integer, nullable=False, default=0),
+    Index("ix_segments_job_id", "job_id"),
+)
+
+captures = Table(
+    "captures",
+    metadata,
+    _id(),
+    Column("segment_id", Id, ForeignKey("segments.id"), nullable=False),
+    Column("job_id", Id, ForeignKey("archive_jobs.id"), nullable=False),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("record_offset", BigInteger, nullable=False),  # bytes from the file's start
+    Column("record_length", BigInteger, nullable=False),  # compressed bytes of the member
+    Column("record_type", String(16), nullable=False),  # response or revisit
+    Column("url", Text, nullable=False),
+    Column("url_key", Text, nullable=False),  # SURT, as in CDXJ
+    Column("captured_at", UtcDateTime, nullable=False),
+    Column("status_code", Integer),
+    Column("mime", String(255)),
+    Column("payload_digest", String(80)),  # sha256:hex of the de-chunked entity body
+    Column("payload_bytes", BigInteger),
+    Column("truncated", String(32)),
+    UniqueConstraint("segment_id", "record_offset"),
+    Index("ix_captures_url_key", "url_key", "captured_at"),
+    Index("ix_captures_job_id", "job_id"),
+    Index("ix_captures_payload_digest", "payload_digest"),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _id(),
+    Column("capture_id", Id, ForeignKey("captures.id"), nullable=False, unique=True),
+    Column("job_id", Id, ForeignKey("archive_jobs.id"), nullable=False),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("campaign_id", Id, ForeignKey("campaigns.id")),
+    Column("url", Text, nullable=False),
+    Column("url_key", Text, nullable=False),
+    Column("captured_at", UtcDateTime, nullable=False),
+    Column("status_code", Integer),
+    Column("mime", String(255)),
+    Column("title", Text),
+    Column("language", String(8)),
+    Column("text_chars", Integer, nullable=False, default=0),
+    Column("text_digest", String(80)),
+    Column("payload_digest", String(80)),
+    Index("ix_snapshots_url_key", "url_key", "captured_at"),
+    Index("ix_snapshots_job_id", "job_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("unit", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("subject", String(32), nullable=False),  # job, segment, target, campaign, worker …
+    Column("subject_id", String(128), nullable=False),
+    Column("what", String(64), nullable=False),
+    Column("from_state", String(32)),
+    Column("to_state", String(32)),
+    Column("why", Text, nullable=False, server_default=text("''")),
+    Column("evidence", JSON, nullable=False, default=dict),
+    Column("caused_by", Id, ForeignKey("events.id")),
+    Index("ix_events_subject", "subject", "subject_id", "id"),
+    Index("ix_events_at", "at"),
+)
