@@ -1,0 +1,3 @@
+"""HealthArchive: a web archive that finishes its capture campaigns by itself."""
+
+__version__ = "0.1.0"

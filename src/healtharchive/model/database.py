@@ -14,7 +14,9 @@ from sqlalchemy import (
     Select,
     create_engine,
     event,
+    func,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,6 +29,7 @@ from healtharchive.model.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 5
+SCHEMA_LOCK = 0x4865616C7468  # any number, as long as nobody else's advisory lock has it
 
 
 class Database:
@@ -57,6 +60,25 @@ class Database:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+    @contextmanager
+    def schema_change(self) -> Iterator[Connection]:
+        """A write transaction for migrations: one at a time, all of it or nothing.
+
+        SQLite rebuilds a table to alter it, and dropping the old one would delete what refers to
+        it: foreign keys are off meanwhile and checked before the end.
+        """
+        with self._connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+                yield connection
+                return
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            if orphans:
+                raise RuntimeError(f"the migration left rows that refer to nothing: {orphans[:5]}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

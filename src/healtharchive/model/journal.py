@@ -11,9 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from healtharchive.model.tables import events
+
+LONGEST_CHAIN = 50  # of causes; each is older than what it caused, so this only bounds the asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +116,34 @@ def read(
     if since is not None:
         query = query.where(events.c.at >= since)
     rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).all()
-    return [
-        Event(
-            id=row.id,
-            at=row.at,
-            actor=Actor(row.unit, row.pid, row.host),
-            subject=row.subject,
-            subject_id=row.subject_id,
-            what=row.what,
-            from_state=row.from_state,
-            to_state=row.to_state,
-            why=row.why,
-            evidence=row.evidence or {},
-            caused_by=row.caused_by,
-        )
-        for row in reversed(rows)
-    ]
+    return [_event(row) for row in reversed(rows)]
+
+
+def story(
+    connection: Connection, subject: str, subject_id: int | str, *, limit: int = 1000
+) -> list[Event]:
+    """The newest `limit` events of one thing and whatever caused them, oldest first."""
+    told = {e.id: e for e in read(connection, subject=subject, subject_id=subject_id, limit=limit)}
+    for _ in range(LONGEST_CHAIN):
+        missing = {e.caused_by for e in told.values() if e.caused_by is not None} - set(told)
+        if not missing:
+            break
+        rows = connection.execute(select(events).where(events.c.id.in_(sorted(missing)))).all()
+        told |= {row.id: _event(row) for row in rows}
+    return [told[key] for key in sorted(told)]
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        id=row.id,
+        at=row.at,
+        actor=Actor(row.unit, row.pid, row.host),
+        subject=row.subject,
+        subject_id=row.subject_id,
+        what=row.what,
+        from_state=row.from_state,
+        to_state=row.to_state,
+        why=row.why,
+        evidence=row.evidence or {},
+        caused_by=row.caused_by,
+    )

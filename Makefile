@@ -1,0 +1,60 @@
+# Everything a person or CI runs, by name. Each target sets up first what it needs.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+N ?= 50
+SEED ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages test lint demo demo-check kill-loop bench faults docs lock clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: packages $(VENV)/.ready ## Debian packages (as root) and the Python environment in .venv
+
+packages:
+	@scripts/debian-packages
+
+$(VENV)/.ready: requirements/dev.lock pyproject.toml | packages
+	@scripts/python-environment "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+$(VENV)/.bench-ready: requirements/bench.lock $(VENV)/.ready
+	$(RUN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
+	@touch $@
+
+test: setup lint ## every check and every test; .ci/run calls exactly this
+	$(RUN)/python -m pytest -q
+
+lint: setup ## form, types, and the rooms' import rules
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+demo: setup ## capture a real documentation site on loopback, index it, leave its web page up
+	$(RUN)/python -m tests.lab.demo
+
+demo-check: setup ## the demo without a person: exits 0 only if the captured set is right
+	$(RUN)/python -m tests.lab.demo --check
+
+kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop N=50 SEED=1
+	$(RUN)/python -m tests.faults.kill_loop --n $(N) --seed $(SEED)
+
+faults: setup ## the tests that really break things
+	$(RUN)/python -m pytest -q tests/faults
+
+bench: setup $(VENV)/.bench-ready ## our crawl beside other crawlers; writes docs/benchmarks.md
+	$(RUN)/python -m tests.bench
+
+docs: setup ## the reference pages that are made from code
+	$(RUN)/python -m healtharchive.settings.reference > docs/reference/settings.md
+
+lock: setup ## resolve the newest versions anew, with the hashes of every file of each
+	@scripts/lock "$(RUN)"
+
+clean: ## everything that make can make again
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo build

@@ -1,0 +1,112 @@
+"""The command line: every command by name, and how each one ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from healtharchive.cli import (
+    archive,
+    campaigns,
+    config,
+    jobs,
+    journal,
+    search,
+    sources,
+    status,
+    work,
+)
+from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError
+
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="healtharchive",
+    help="A web archive that finishes its capture campaigns by itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (archive, work, status, journal, jobs, search, config):
+    app.add_typer(module.app)
+app.add_typer(campaigns.app, name="campaign", help="Editions over several sources.")
+app.add_typer(sources.app, name="source", help="The sites to capture, and their scope.")
+app.add_typer(config.database_app, name="db", help="The schema of the database.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; whatever goes wrong is one line on stderr."""
+    try:
+        result = app(args=list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python would complain again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except TyperException as error:
+        return _end(f"{_sentence(error)} Try `healtharchive --help`.", error.exit_code)
+    except HealthArchiveError as error:
+        return _end(str(error), error.exit_code)
+    except Exception as error:  # the outermost loop of this process
+        return _end_unforeseen(error)
+
+
+def _sentence(error: TyperException) -> str:
+    text = " ".join(error.format_message().split())
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _end(message: str, code: int) -> int:
+    print(f"healtharchive: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _end_unforeseen(error: Exception) -> int:
+    if _is_database_trouble(error):
+        original = str(getattr(error, "orig", None) or error).strip().splitlines()
+        reason = original[0].rstrip(".") if original else type(error).__name__
+        unavailable = DatabaseUnavailable(
+            f"The database stopped answering: {reason}.",
+            "`healtharchive config` shows which one it is; try again when it is back.",
+        )
+        return _end(str(unavailable), unavailable.exit_code)
+    trace = "".join(traceback.format_exception(error))
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        sys.stderr.write(trace)
+    return _end(
+        f"This is a bug in healtharchive ({type(error).__name__}: {error}); "
+        f"please report it with {_keep(trace)}.",
+        EXIT_BUG,
+    )
+
+
+def _is_database_trouble(error: Exception) -> bool:
+    # By name: importing SQLAlchemy for a command that never used it costs 0.2 s.
+    return type(error).__module__.startswith("sqlalchemy.") and any(
+        kind.__name__ in ("OperationalError", "InterfaceError") for kind in type(error).__mro__
+    )
+
+
+def _keep(trace: str) -> str:
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="healtharchive-bug-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(trace)
+    except OSError:
+        return "HEALTHARCHIVE_LOG_LEVEL=debug, which prints the trace"
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""The ledger: what is captured goes to the segment first, and then, fsynced, to the frontier.
+
+One writer at a time: `append` runs on the event loop; `commit` and `seal` do their fsyncs and
+transactions in a thread, one after another, while fetching goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from healtharchive.crawl.frontier import Batch, Capture, Frontier
+from healtharchive.crawl.segments import Segments
+from healtharchive.model.clock import Clock
+from healtharchive.model.orders import SealedSegment
+from healtharchive.warc.record import Fields, warcinfo
+from healtharchive.warc.segment import OpenSegment
+
+
+class Ledger:
+    """The open segment and the batch of the next commit.
+
+    `guard` is called before every commit and raises LeaseLost when the lease has run out.
+    """
+
+    def __init__(
+        self,
+        frontier: Frontier,
+        segments: Segments,
+        clock: Clock,
+        *,
+        facts: Fields,
+        segment_bytes: int,
+        guard: Callable[[], None],
+    ) -> None:
+        self.frontier = frontier
+        self.segments = segments
+        self.batch = Batch()
+        self._clock = clock
+        self._facts = facts
+        self._segment_bytes = segment_bytes
+        self._guard = guard
+        self._segment: OpenSegment | None = None
+        self._lock = asyncio.Lock()
+        self._committed_at = clock.monotonic()
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes written to the open segment that no commit has confirmed yet."""
+        return self._segment.size_bytes - self._segment.synced_bytes if self._segment else 0
+
+    async def append(self, pieces: Iterable[bytes], capture: Capture) -> None:
+        """Write one exchange; it counts once a later commit has confirmed it.
+
+        The capture's offsets are relative to the span; they are placed here.
+        """
+        if self._segment is None:
+            await self._open()
+        # No await from here on: the bytes and their row are always in the same batch.
+        segment = self._segment
+        assert segment is not None
+        offset, length = segment.append(pieces, capture.records)
+        self.batch.segment = segment.name
+        self.batch.captures.append(
+            replace(
+                capture,
+                span_offset=offset,
+                span_length=length,
+                record_offset=offset + capture.record_offset,
+                record_length=length - capture.record_offset,
+            )
+        )
+
+    async def _open(self) -> None:
+        async with self._lock:
+            if self._segment is not None:
+                return
+            segment = await asyncio.to_thread(self.segments.open_next)
+            head = warcinfo(segment.name, self._clock.now(), self._facts)
+            offset, length = segment.append([head], 1)
+            row = Capture("warcinfo", offset, length, 1, offset, length)
+            self.batch.segment = segment.name
+            self.batch.captures.append(row)
+            self._segment = segment
+
+    async def commit(self, in_flight: Iterable[int]) -> SealedSegment | None:
+        """Make all that was appended so far durable; the segment if it was full and is now sealed.
+
+        LeaseLost when the lease is over; OSError or sqlite3.Error when the disk fails. After any
+        error this ledger writes nothing more: what was not confirmed is fetched again.
+        """
+        async with self._lock:
+            self._guard()
+            batch, self.batch = self.batch, Batch()
+            segment = self._segment
+            full = segment is not None and segment.size_bytes >= self._segment_bytes
+            if full:
+                self._segment = None
+            batch.in_flight = list(in_flight)
+            now = self._clock.monotonic()
+            batch.elapsed_seconds = now - self._committed_at
+            self._committed_at = now
+            return await asyncio.to_thread(self._commit, batch, segment, full)
+
+    def _commit(
+        self, batch: Batch, segment: OpenSegment | None, full: bool
+    ) -> SealedSegment | None:
+        if segment is not None and batch.captures:
+            segment.sync()
+        self.frontier.commit(batch)
+        if segment is not None and full:
+            return self.segments.seal(segment, self._clock.now())
+        return None
+
+    async def seal(self) -> SealedSegment | None:
+        """Commit the rest and seal the open segment, if there is one."""
+        sealed = await self.commit(())
+        async with self._lock:
+            segment, self._segment = self._segment, None
+            if segment is None:
+                return sealed
+            return await asyncio.to_thread(self.segments.seal, segment, self._clock.now())
+
+    def abandon(self) -> None:
+        """Let go of the open segment without another write: the next attempt salvages it."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None

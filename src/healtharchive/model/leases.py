@@ -1,0 +1,425 @@
+"""Claims and leases: who works on a job, until when, and with which fencing token.
+
+A claim raises the job's token. Everything an attempt writes afterwards carries its token and is
+refused (LeaseLost) once another claim has raised it again. All times are the database's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, exists, insert, or_, select, update
+
+from healtharchive.model.attempts import (
+    Ending,
+    Work,
+    next_start,
+    recent_starts,
+    starts_within_hour,
+)
+from healtharchive.model.blame import Blame
+from healtharchive.model.database import Database
+from healtharchive.model.errors import LeaseLost
+from healtharchive.model.jobs import Job, get_job, transition
+from healtharchive.model.journal import Actor
+from healtharchive.model.states import (
+    JOB_TRANSITIONS,
+    JobEvent,
+    JobStatus,
+    TargetState,
+    sources_of,
+)
+from healtharchive.model.tables import archive_jobs, attempts, targets
+
+CLAIM_EVENT = {Work.CRAWL: JobEvent.CLAIM, Work.INDEX: JobEvent.CLAIM_INDEX}
+HELD = (JobStatus.RUNNING, JobStatus.INDEXING)
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "requested_stop": None}
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """By whom and on which terms a job is claimed. `job_id` narrows it to one job."""
+
+    worker: str
+    actor: Actor
+    lease_seconds: float
+    starts_per_hour: int
+    job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is ours until the lease runs out: the attempt, its token, its event."""
+
+    job: Job
+    work: Work
+    fence: int
+    attempt_id: int
+    event_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A held job as the database shows it: enough to see whether its holder still lives."""
+
+    job_id: int
+    fence: int
+    status: JobStatus
+    owner: str
+    heartbeat_at: datetime
+    expires_at: datetime
+
+
+# -- claiming ------------------------------------------------------------------------------
+
+
+def claim(
+    database: Database, connection: Connection, work: Work, terms: ClaimTerms
+) -> Claim | None:
+    """Take the next due job for this work, or None.
+
+    Passed over: jobs that wait for a time or an open target, and jobs that were started
+    `starts_per_hour` times in the last hour, whatever path they came by.
+    """
+    now = database.now(connection)
+    row = connection.execute(
+        database.skip_locked(_due(work, terms, now).limit(1))
+    ).one_or_none()
+    if row is None or not _may_start(connection, row, work, terms, now):
+        return None
+    fence = row.fence + 1
+    event_id = transition(
+        database,
+        connection,
+        row.id,
+        CLAIM_EVENT[work],
+        actor=terms.actor,
+        why=f"worker {terms.worker} claimed it",
+        evidence={"worker": terms.worker, "fence": fence},
+        fence=row.fence,
+        columns={
+            "fence": fence,
+            "lease_owner": terms.worker,
+            "lease_expires_at": now + timedelta(seconds=terms.lease_seconds),
+            "heartbeat_at": now,
+            "not_before": None,
+            "parked_reason": None,
+            "requested_stop": None,
+            "attempt_count": archive_jobs.c.attempt_count + 1,
+            "started_at": row.started_at or now,
+        },
+    )
+    attempt_id = _insert_attempt(connection, row.id, fence, work, terms, now)
+    return Claim(get_job(connection, row.id), work, fence, attempt_id, event_id, now)
+
+
+def any_due(
+    database: Database, connection: Connection, work: Work, terms: ClaimTerms
+) -> bool:
+    """Whether `claim` would find a job now."""
+    query = _due(work, terms, database.now(connection)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _due(work: Work, terms: ClaimTerms, now: datetime) -> Select[Any]:
+    jobs = archive_jobs.c
+    query = (
+        select(jobs.id, jobs.fence, jobs.parked_target, jobs.started_at)
+        .where(
+            jobs.status.in_(sources_of(JOB_TRANSITIONS, CLAIM_EVENT[work])),
+            or_(jobs.not_before.is_(None), jobs.not_before <= now),
+            starts_within_hour(work, now) < terms.starts_per_hour,
+            ~_target_is(TargetState.OPEN),
+            ~and_(_target_is(TargetState.HALF_OPEN), _trial_runs()),
+        )
+        .order_by(jobs.position, jobs.id)
+    )
+    return query if terms.job_id is None else query.where(jobs.id == terms.job_id)
+
+
+def _target_is(state: TargetState) -> Any:
+    return exists(
+        select(targets.c.id)
+        .where(targets.c.name == archive_jobs.c.parked_target, targets.c.state == state)
+        .correlate(archive_jobs)
+    )
+
+
+def _trial_runs() -> Any:
+    """Whether another job that was parked for the same target runs already: one trial at a time."""
+    other = archive_jobs.alias("other")
+    return exists(
+        select(other.c.id)
+        .where(other.c.status.in_(HELD), other.c.parked_target == archive_jobs.c.parked_target)
+        .correlate(archive_jobs)
+    )
+
+
+def _may_start(
+    connection: Connection, row: Row[Any], work: Work, terms: ClaimTerms, now: datetime
+) -> bool:
+    """Look again at what the row's lock does not cover.
+
+    PostgreSQL re-checks a row that changed before it was locked, but not the sub-queries: an
+    attempt or a trial that began in that instant shows only to a new statement.
+    """
+    starts = recent_starts(connection, row.id, work, now)
+    if next_start(starts, terms.starts_per_hour, now) is not None:
+        return False
+    if row.parked_target is None:
+        return True
+    state = connection.execute(
+        select(targets.c.state).where(targets.c.name == row.parked_target).with_for_update()
+    ).scalar()
+    if state != TargetState.HALF_OPEN:
+        return state != TargetState.OPEN
+    trials = select(archive_jobs.c.id).where(
+        archive_jobs.c.status.in_(HELD), archive_jobs.c.parked_target == row.parked_target
+    )
+    return connection.execute(trials).first() is None
+
+
+def _insert_attempt(
+    connection: Connection,
+    job_id: int,
+    fence: int,
+    work: Work,
+    terms: ClaimTerms,
+    now: datetime,
+) -> int:
+    result = connection.execute(
+        insert(attempts).values(
+            job_id=job_id,
+            fence=fence,
+            work=work,
+            worker=terms.worker,
+            host=terms.actor.host,
+            pid=terms.actor.pid,
+            unit=terms.actor.unit,
+            started_at=now,
+        )
+    )
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0])
+
+
+# -- holding -------------------------------------------------------------------------------
+
+
+def heartbeat(
+    database: Database, connection: Connection, job_id: int, fence: int, lease_seconds: float
+) -> str | None:
+    """Renew a lease; what an operator asked of the job meanwhile (pause, cancel), or None.
+
+    LeaseLost when the token is no longer the job's.
+    """
+    now = database.now(connection)
+    renewed = connection.execute(
+        update(archive_jobs)
+        .where(*_held_by(job_id, fence))
+        .values(heartbeat_at=now, lease_expires_at=now + timedelta(seconds=lease_seconds))
+    )
+    if renewed.rowcount != 1:
+        raise lease_lost(job_id, fence)
+    query = select(archive_jobs.c.requested_stop).where(archive_jobs.c.id == job_id)
+    requested: str | None = connection.execute(query).scalar_one()
+    return requested
+
+
+def check_fence(connection: Connection, job_id: int, fence: int) -> None:
+    """Lock the job's row for an attempt's writing; LeaseLost when the token is no longer its."""
+    query = select(archive_jobs.c.id).where(*_held_by(job_id, fence)).with_for_update()
+    if connection.execute(query).one_or_none() is None:
+        raise lease_lost(job_id, fence)
+
+
+def lease_lost(job_id: int, fence: int) -> LeaseLost:
+    """The error of an attempt whose token is no longer the job's."""
+    return LeaseLost(f"Job {job_id} is no longer held with token {fence}.")
+
+
+def note_child(connection: Connection, claim: Claim, child_pid: int) -> None:
+    """Note which process does the attempt's work."""
+    check_fence(connection, claim.job.id, claim.fence)
+    connection.execute(
+        update(attempts).where(attempts.c.id == claim.attempt_id).values(child_pid=child_pid)
+    )
+
+
+def list_leases(connection: Connection) -> list[Lease]:
+    """Every lease that is held, run out or not."""
+    jobs = archive_jobs.c
+    query = select(
+        jobs.id, jobs.fence, jobs.status, jobs.lease_owner, jobs.heartbeat_at, jobs.lease_expires_at
+    ).where(jobs.status.in_(HELD))
+    return [
+        Lease(
+            job_id=row.id,
+            fence=row.fence,
+            status=JobStatus(row.status),
+            owner=row.lease_owner or "",
+            heartbeat_at=row.heartbeat_at,
+            expires_at=row.lease_expires_at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _held_by(job_id: int, fence: int) -> tuple[Any, ...]:
+    jobs = archive_jobs.c
+    return (jobs.id == job_id, jobs.fence == fence, jobs.status.in_(HELD))
+
+
+# -- ending --------------------------------------------------------------------------------
+
+
+def finish(
+    database: Database, connection: Connection, claim: Claim, ending: Ending, *, actor: Actor
+) -> JobStatus:
+    """Close an attempt and take its job the step that follows; the job's state afterwards.
+
+    LeaseLost when the token is no longer the job's. A pause or cancel asked for meanwhile is
+    honoured here. Finishing once more what was committed already changes nothing: a caller whose
+    connection broke during the commit may simply call again.
+    """
+    if _ended_like(connection, claim, ending):
+        return get_job(connection, claim.job.id).status
+    check_fence(connection, claim.job.id, claim.fence)
+    job = get_job(connection, claim.job.id)
+    event, left = _honour(ending.event, job.requested_stop)
+    columns = {**_NO_LEASE, "parked_target": None, **ending.columns}
+    if ending.blame == Blame.TARGET and ending.event is JobEvent.PARK:
+        columns["parked_target"] = target_of(connection, job.output_dir)
+    now = database.now(connection)
+    event_id = transition(
+        database,
+        connection,
+        job.id,
+        event,
+        actor=actor,
+        why=ending.reason,
+        evidence={
+            "exit": ending.exit,
+            "blame": ending.blame or None,
+            "errno": ending.errno,
+            "fence": claim.fence,
+            **ending.evidence,
+        },
+        fence=claim.fence,
+        caused_by=claim.event_id,
+        columns=columns,
+    )
+    _close_attempt(connection, claim.job.id, claim.fence, ending, now)
+    if left is not None:
+        _follow_request(database, connection, job.id, left, actor, event_id)
+    return get_job(connection, job.id).status
+
+
+def rescue(
+    database: Database,
+    connection: Connection,
+    lease: Lease,
+    *,
+    actor: Actor,
+    evidence: Mapping[str, Any],
+) -> bool:
+    """Take a job from a holder that sends no heartbeats; False when it sent one after all."""
+    held = connection.execute(
+        select(archive_jobs.c.requested_stop)
+        .where(
+            *_held_by(lease.job_id, lease.fence),
+            archive_jobs.c.heartbeat_at == lease.heartbeat_at,
+        )
+        .with_for_update()
+    ).one_or_none()
+    if held is None:
+        return False
+    now = database.now(connection)
+    why = f"no heartbeat from {lease.owner} since {lease.heartbeat_at:%Y-%m-%dT%H:%M:%SZ}"
+    event_id = transition(
+        database,
+        connection,
+        lease.job_id,
+        JobEvent.RESCUE,
+        actor=actor,
+        why=why,
+        evidence={"owner": lease.owner, "fence": lease.fence, **evidence},
+        fence=lease.fence,
+        columns={
+            **_NO_LEASE,
+            # A higher token at once: a holder that wakes up is refused even before the next claim.
+            "fence": lease.fence + 1,
+            "rescue_count": archive_jobs.c.rescue_count + 1,
+            "last_error": why,
+        },
+    )
+    ending = Ending(JobEvent.RESCUE, exit="rescued", blame=Blame.HOST, reason=why)
+    _close_attempt(connection, lease.job_id, lease.fence, ending, now)
+    if held.requested_stop and lease.status is JobStatus.RUNNING:
+        request = JobEvent(held.requested_stop)
+        _follow_request(database, connection, lease.job_id, request, actor, event_id)
+    return True
+
+
+def target_of(connection: Connection, path: str) -> str | None:
+    """The name of the target that a path lies on: the one with the longest root above it."""
+    rows = connection.execute(select(targets.c.name, targets.c.root)).all()
+    above = [row for row in rows if f"{path}/".startswith(row.root.rstrip("/") + "/")]
+    return max(above, key=lambda row: len(row.root)).name if above else None
+
+
+def _honour(event: JobEvent, requested: str | None) -> tuple[JobEvent, JobEvent | None]:
+    """The step to take now, and the request that is to follow it."""
+    if not requested:
+        return event, None
+    if event is JobEvent.RELEASE:
+        return JobEvent(requested), None
+    waits = event in (JobEvent.PARK, JobEvent.RETRY_LATER)
+    return event, JobEvent(requested) if waits else None
+
+
+def _follow_request(
+    database: Database,
+    connection: Connection,
+    job_id: int,
+    request: JobEvent,
+    actor: Actor,
+    caused_by: int,
+) -> None:
+    transition(
+        database,
+        connection,
+        job_id,
+        request,
+        actor=actor,
+        why="asked for while it ran",
+        caused_by=caused_by,
+        columns={"not_before": None},
+    )
+
+
+def _ended_like(connection: Connection, claim: Claim, ending: Ending) -> bool:
+    row = connection.execute(
+        select(attempts.c.ended_at, attempts.c.exit).where(attempts.c.id == claim.attempt_id)
+    ).one()
+    return row.ended_at is not None and row.exit == ending.exit
+
+
+def _close_attempt(
+    connection: Connection, job_id: int, fence: int, ending: Ending, now: datetime
+) -> None:
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.job_id == job_id, attempts.c.fence == fence)
+        .values(
+            ended_at=now,
+            exit=ending.exit,
+            blame=ending.blame or None,
+            reason=ending.reason or None,
+            errno=ending.errno,
+        )
+    )

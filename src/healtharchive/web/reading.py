@@ -1,0 +1,179 @@
+"""Reading stored records without ever hanging: every look at a WARC file is a child's, with a deadline.
+
+A file may lie on a mount that has died (DESIGN, promise 6), and what it holds may take forever to
+parse. So this process never opens one: it asks a child, waits so long and no longer, and kills a
+child that does not answer. A child that cannot even die is left behind, and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from healtharchive.model.clock import Clock, SystemClock
+from healtharchive.model.errors import HealthArchiveError
+from healtharchive.model.wire import from_line, to_line
+
+LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
+CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrder:
+    """One record to read: as a page made harmless, or raw as its bytes lie in the file.
+
+    `timestamp` and `language` shape the addresses that the page's references are given.
+    """
+
+    want: Literal["page", "record"]
+    capture_id: int
+    timestamp: str = ""
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands before a body. `location` is where an archived redirect leads.
+
+    `media_type` is the whole Content-Type value. `refused` says why there is no body.
+    """
+
+    media_type: str = ""
+    attachment: bool = False
+    location: str = ""
+    refused: Literal["", "missing", "unreadable", "too_large"] = ""
+
+
+class StorageUnavailable(HealthArchiveError):
+    """The stored file did not answer in time, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a child found: the facts at once, the body piece by piece. Exhaust or close `body`."""
+
+    answer: Answer
+    body: Iterator[bytes]
+
+
+class Readers:
+    """A few children that read stored records, one order each at a time.
+
+    `deadline_seconds` is the longest wait for each piece of an answer; `limit` bounds both the
+    children at work and the killed ones that still hang in the kernel.
+    """
+
+    def __init__(
+        self, limit: int = 4, deadline_seconds: float = 15.0, clock: Clock | None = None
+    ) -> None:
+        self._deadline_seconds = deadline_seconds
+        self._clock = clock or SystemClock()
+        self._slots = threading.BoundedSemaphore(limit)
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._idle: list[_Child] = []
+        self._dying: list[_Child] = []
+
+    def read(self, order: ReadOrder) -> Reading:
+        """The answer to one order. StorageUnavailable when none comes in time."""
+        if not self._slots.acquire(timeout=self._deadline_seconds):
+            raise StorageUnavailable("Every reader of stored records is busy.")
+        try:
+            child = self._take()
+        except BaseException:
+            self._slots.release()
+            raise
+        pieces = self._pieces(child, order)
+        answer = from_line(Answer, next(pieces))
+        return Reading(answer, pieces)
+
+    def close(self) -> None:
+        """End every idle child; one at work ends when its answer does."""
+        with self._lock:
+            children, self._idle = self._idle, []
+        for child in children:
+            child.kill()
+
+    def _pieces(self, child: _Child, order: ReadOrder) -> Iterator[bytes]:
+        """The answer's line, then the body. Gives the child back, or kills it, at the end."""
+        whole = False
+        try:
+            child.send(to_line(order))
+            while piece := child.receive(self._deadline_seconds, self._clock):
+                yield piece
+            whole = True
+        except (OSError, EOFError) as error:
+            raise StorageUnavailable(f"A stored record cannot be read: {error}.") from error
+        finally:
+            self._give_back(child, whole)
+
+    def _take(self) -> _Child:
+        with self._lock:
+            self._dying = [child for child in self._dying if not child.gone]
+            if len(self._dying) >= self._limit:
+                raise StorageUnavailable("Too many reads hang on a storage that does not answer.")
+            while self._idle:
+                child = self._idle.pop()
+                if not child.gone:
+                    return child
+        return _Child()
+
+    def _give_back(self, child: _Child, whole: bool) -> None:
+        if not whole:
+            child.kill()
+        with self._lock:
+            (self._idle if whole else self._dying).append(child)
+        self._slots.release()
+
+
+class _Child:
+    """One reading child and its two pipes."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._orders = self._process.stdin.fileno()
+        self._answers = self._process.stdout.fileno()
+        self._answered = select.poll()  # unlike select(), it takes descriptors above 1023
+        self._answered.register(self._answers, select.POLLIN)
+
+    @property
+    def gone(self) -> bool:
+        return self._process.poll() is not None
+
+    def send(self, line: bytes) -> None:
+        os.write(self._orders, line)
+
+    def receive(self, deadline_seconds: float, clock: Clock) -> bytes:
+        """The next piece of the answer; empty when it is whole."""
+        until = clock.monotonic() + deadline_seconds
+        length = int.from_bytes(self._exactly(LENGTH_BYTES, until, clock), "big")
+        return self._exactly(length, until, clock)
+
+    def kill(self) -> None:
+        """End the child without waiting for it: one that hangs in the kernel ends later."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _exactly(self, count: int, until: float, clock: Clock) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            left = max(0.0, until - clock.monotonic())
+            if not self._answered.poll(left * 1000):
+                raise TimeoutError("no answer within the deadline")
+            piece = os.read(self._answers, count - len(data))
+            if not piece:
+                raise EOFError("the reader ended")
+            data += piece
+        return bytes(data)

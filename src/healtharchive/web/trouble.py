@@ -1,0 +1,95 @@
+"""What goes wrong, said in one sentence in the reader's language: 404, 422, 500 and 503 pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from healtharchive.model.errors import DatabaseUnavailable, NotFound, SchemaMissing
+from healtharchive.web.headers import PAGE_HEADERS
+from healtharchive.web.reading import StorageUnavailable
+from healtharchive.web.visit import Visit
+
+RETRY_AFTER_SECONDS = 60
+
+
+class Missing(NotFound):
+    """Something asked for that is not there; `key` and `values` name its sentence."""
+
+    def __init__(self, key: str, /, *, live_url: str = "", **values: object) -> None:
+        super().__init__(f"{key} {values}")
+        self.key = key
+        self.values = values
+        self.live_url = live_url
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One failed request, as the page or the JSON answer shows it."""
+
+    status: int
+    sentence: str
+    live_url: str = field(default="")
+
+
+def install(app: FastAPI) -> None:
+    """Give the app a clear answer to everything that can go wrong."""
+    app.add_exception_handler(Missing, _missing)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _unusable)
+    for kind in (DatabaseUnavailable, SchemaMissing, DBAPIError, PoolTimeout):
+        app.add_exception_handler(kind, _no_database)
+    app.add_exception_handler(StorageUnavailable, _no_storage)
+    app.add_exception_handler(Exception, _bug)
+
+
+def answer(request: Request, status: int, key: str, **values: object) -> Response:
+    """The page of one trouble, whose sentence is the text `key`."""
+    visit = Visit(request)
+    return _page(visit, Trouble(status, visit.say(key, **values)))
+
+
+def _page(visit: Visit, trouble: Trouble) -> Response:
+    response = visit.answer("trouble.html", trouble, status=trouble.status, trouble=trouble)
+    if trouble.status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _missing(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Missing)
+    visit = Visit(request)
+    return _page(visit, Trouble(404, visit.say(error.key, **error.values), error.live_url))
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = error.status_code if error.status_code in (404, 405) else 404
+    response = answer(request, status, f"trouble.{status}.page")
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _unusable(request: Request, error: Exception) -> Response:
+    # Only addresses are typed; a form's fields are checked by `form` and answered on its own page.
+    return answer(request, 404, "trouble.404.page")
+
+
+def _no_database(request: Request, error: Exception) -> Response:
+    return answer(request, 503, "trouble.503.database")
+
+
+def _no_storage(request: Request, error: Exception) -> Response:
+    return answer(request, 503, "trouble.503.storage")
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    # Starlette answers this one outside all layers, and raises it again for the server's log.
+    response = answer(request, 500, "trouble.500.page")
+    response.headers.update(PAGE_HEADERS)
+    return response

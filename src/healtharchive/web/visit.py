@@ -1,0 +1,126 @@
+"""One visit to the site: who asks, in which language, and how the answer is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request
+from jinja2 import Environment
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from healtharchive.model.clock import Clock
+from healtharchive.model.database import Database
+from healtharchive.model.wire import to_plain
+from healtharchive.settings import Settings
+from healtharchive.web import language as words
+from healtharchive.web.language import Language
+from healtharchive.web.reading import Readers
+
+PLACES = {"campaign": "campaigns", "job": "jobs"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every page works with. One a process, made by `create_app`."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    readers: Readers
+    templates: Environment
+    stylesheet: str  # its address, which changes with its content
+
+
+class Visit:
+    """One request, its language, and how to answer it."""
+
+    def __init__(self, request: Request, language: Language | None = None) -> None:
+        self.request = request
+        self.site: Site = request.app.state.site
+        first = request.url.path.split("/")[1]
+        named = Language(first) if first in Language.__members__.values() else None
+        self.language = language or named or negotiated(request)
+        self._path_names_language = named is not None
+
+    @cached_property
+    def wants_json(self) -> bool:
+        """By address (/api/… or ?format=json), or because JSON is asked for and HTML is not."""
+        if self.request.url.path.startswith("/api/"):
+            return True
+        asked = self.request.query_params.get("format")
+        if asked is not None:
+            return asked == "json"
+        accept = self.request.headers.get("accept", "")
+        return "application/json" in accept and "text/html" not in accept
+
+    def say(self, key: str, **values: object) -> str:
+        """A text in the visit's language."""
+        return words.text(self.language, key, **values)
+
+    def answer(
+        self, template: str, facts: object, *, status: int = 200, **around: object
+    ) -> Response:
+        """The facts as JSON, or as a page with what stands around them."""
+        headers = {"Vary": "Accept, Accept-Language", "Cache-Control": "no-cache"}
+        if self.wants_json:
+            return JSONResponse(to_plain(facts), status_code=status, headers=headers)
+        page = self.site.templates.get_template(template)
+        html = page.render(**self._around(), facts=facts, **around)
+        return HTMLResponse(html, status_code=status, headers=headers)
+
+    def link(self, **changes: str) -> str:
+        """This page's address with some of its query changed; an empty value drops the name."""
+        query = {**self.request.query_params, **changes}
+        kept = urlencode({name: value for name, value in query.items() if value})
+        return f"{self.request.url.path}?{kept}" if kept else self.request.url.path
+
+    def _around(self) -> Mapping[str, Any]:
+        """What every template may use beside the page's own facts."""
+        here, exactly = self._place()
+        bound: dict[str, Callable[..., str]] = {
+            "t": self.say,
+            "n": partial(words.number, self.language),
+            "counted": partial(words.counted, self.language),
+            "day": partial(words.day, self.language),
+            "size": partial(words.size, self.language),
+            "clock": words.clock,
+        }
+        return {
+            **bound,
+            "language": self.language,
+            "here": here,
+            "here_exactly": exactly,
+            "path": self.request.url.path,
+            "switch_path": self._switch_path(),
+            "json_path": self.link(format="json"),
+            "stylesheet": self.site.stylesheet,
+        }
+
+    def _switch_path(self) -> str:
+        if not self._path_names_language:
+            return ""
+        return f"/{self.language.other}" + self.link().removeprefix(f"/{self.language}")
+
+    def _place(self) -> tuple[str, bool]:
+        parts = self.request.url.path.strip("/").split("/")
+        name = parts[1] if len(parts) > 1 else "search"
+        return PLACES.get(name, name), len(parts) <= 2 
+
+
+def negotiated(request: Request) -> Language:
+    """The language that the request's Accept-Language header prefers."""
+    return words.negotiate(request.headers.get("accept-language", ""))
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request came to."""
+    site: Site = request.app.state.site
+    return site
+
+
+SiteDep = Annotated[Site, Depends(site_of)]
+VisitDep = Annotated[Visit, Depends(Visit)]
