@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from healtharchive.crawl.frontier import Batch, Capture, Frontier
+from healtharchive.crawl.batch import Batch, Capture
+from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.segments import Segments
 from healtharchive.model.clock import Clock
 from healtharchive.model.orders import SealedSegment
 from healtharchive.warc.record import Fields, warcinfo
 from healtharchive.warc.segment import OpenSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One commit that is durable: its batch, and the segment if it was full and is sealed now."""
+
+    batch: Batch
+    sealed: SealedSegment | None
 
 
 class Ledger:
@@ -84,8 +93,8 @@ class Ledger:
             self.batch.captures.append(row)
             self._segment = segment
 
-    async def commit(self, in_flight: Iterable[int]) -> SealedSegment | None:
-        """Make all that was appended so far durable; the segment if it was full and is now sealed.
+    async def commit(self, in_flight: Iterable[int]) -> Committed:
+        """Make all that was appended so far durable.
 
         LeaseLost when the lease is over; OSError or sqlite3.Error when the disk fails. After any
         error this ledger writes nothing more: what was not confirmed is fetched again.
@@ -101,12 +110,13 @@ class Ledger:
             now = self._clock.monotonic()
             batch.elapsed_seconds = now - self._committed_at
             self._committed_at = now
-            return await asyncio.to_thread(self._commit, batch, segment, full)
+            sealed = await asyncio.to_thread(self._commit, batch, segment, full)
+            return Committed(batch, sealed)
 
     def _commit(
         self, batch: Batch, segment: OpenSegment | None, full: bool
     ) -> SealedSegment | None:
-        if segment is not None and batch.captures:
+        if segment is not None:
             segment.sync()
         self.frontier.commit(batch)
         if segment is not None and full:
@@ -114,12 +124,12 @@ class Ledger:
         return None
 
     async def seal(self) -> SealedSegment | None:
-        """Commit the rest and seal the open segment, if there is one."""
-        sealed = await self.commit(())
+        """Seal the open segment, if there is one. Everything in it is committed already."""
         async with self._lock:
+            self._guard()
             segment, self._segment = self._segment, None
             if segment is None:
-                return sealed
+                return None
             return await asyncio.to_thread(self.segments.seal, segment, self._clock.now())
 
     def abandon(self) -> None:

@@ -67,13 +67,6 @@ class Segments:
         self.write_manifest()
         return next(each for each in self.sealed() if each.name == segment.name)
 
-    def discard(self, segment: OpenSegment) -> None:
-        """Remove a segment that has no confirmed record."""
-        segment.close()
-        with self.frontier.fenced() as db:
-            db.execute("DELETE FROM segments WHERE name = ?", (segment.name,))
-            segment.open_path.unlink(missing_ok=True)
-
     def sealed(self) -> tuple[SealedSegment, ...]:
         """Every sealed segment of the job, oldest first."""
         rows = self.frontier.ask(

@@ -103,6 +103,7 @@ def list_jobs(
     source: str | None = None,
     campaign: str | None = None,
     limit: int | None = None,
+    offset: int = 0,
 ) -> list[Job]:
     """The jobs that match, in the order they are claimed."""
     query = _jobs()
@@ -112,7 +113,8 @@ def list_jobs(
         query = query.where(sources.c.code == source)
     if campaign is not None:
         query = query.where(campaigns.c.name == campaign)
-    query = query.order_by(archive_jobs.c.position, archive_jobs.c.id).limit(limit)
+    query = query.order_by(archive_jobs.c.position, archive_jobs.c.id)
+    query = query.limit(limit).offset(offset)
     return [_job(row) for row in connection.execute(query)]
 
 

@@ -26,14 +26,26 @@ CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a record lies: `length` bytes of a WARC file from byte `offset` on."""
+
+    path: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOrder:
     """One record to read: as a page made harmless, or raw as its bytes lie in the file.
 
-    `timestamp` and `language` shape the addresses that the page's references are given.
+    `payload` is the record that holds the body when this one is a revisit of it. `timestamp` and
+    `language` shape the addresses that the page's references are given.
     """
 
     want: Literal["page", "record"]
-    capture_id: int
+    record: Stored
+    payload: Stored | None = None
+    url: str = ""
     timestamp: str = ""
     language: str = "en"
 

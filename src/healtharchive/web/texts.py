@@ -130,6 +130,11 @@ _WRITTEN: dict[str, tuple[str, str]] = {
         "Cette page a été capturée le",
     ),
     "capture.alone": ("Open the archived page alone", "Ouvrir la page archivée seule"),
+    "capture.download": ("Download the archived file", "Télécharger le fichier archivé"),
+    "capture.unframed": (
+        "This kind of file is not shown here; it can be downloaded.",
+        "Ce type de fichier n’est pas affiché ici; il peut être téléchargé.",
+    ),
     "capture.warc": ("Download the raw record (WARC)", "Télécharger l’enregistrement brut (WARC)"),
     "capture.live": ("See the address on the live web", "Voir l’adresse sur le web actuel"),
     "capture.redirect": (
@@ -185,6 +190,11 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "campaign.title": ("Campaign", "Campagne"),
     "campaign.ready.yes": ("Ready for search: YES", "Prête pour la recherche␣: OUI"),
     "campaign.ready.no": ("Ready for search: NO", "Prête pour la recherche␣: NON"),
+    "campaign.reason.empty": ("It has no job.", "Elle n’a aucune tâche."),
+    "campaign.reason.job": (
+        "Job {id} ({source}): {status}",
+        "Tâche {id} ({source})␣: {status}",
+    ),
     "campaign.search": ("Search this campaign", "Chercher dans cette campagne"),
     "campaign.jobs.title": ("Jobs", "Tâches"),
     "campaign.jobs.one": ("{n} job", "{n} tâche"),
@@ -294,6 +304,15 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "trouble.404.url": (
         "The archive holds no capture of {url}.",
         "Les archives n’ont aucune capture de {url}.",
+    ),
+    "trouble.404.unreadable": (
+        "The stored record of capture {id} is damaged and cannot be shown.",
+        "L’enregistrement de la capture {id} est endommagé et ne peut pas être affiché.",
+    ),
+    "trouble.404.too_large": (
+        "Capture {id} is too large to be shown; its raw record can be downloaded.",
+        "La capture {id} est trop volumineuse pour être affichée; "
+        "son enregistrement brut peut être téléchargé.",
     ),
     "trouble.404.campaign": (
         "There is no campaign named “{id}”.",

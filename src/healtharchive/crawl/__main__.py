@@ -1,0 +1,255 @@
+"""The crawl child: one order on stdin, commands after it, reports on stdout, its log on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from healtharchive import __version__
+from healtharchive.crawl.cookies import CookieJar
+from healtharchive.crawl.discovery import Discovery
+from healtharchive.crawl.dispatch import Dispatch
+from healtharchive.crawl.ending import Ending
+from healtharchive.crawl.engine import Engine, Parts
+from healtharchive.crawl.frontier import Frontier
+from healtharchive.crawl.gate import RobotsGate
+from healtharchive.crawl.hosts import Paces
+from healtharchive.crawl.leash import Leash
+from healtharchive.crawl.ledger import Ledger
+from healtharchive.crawl.recorder import Recorder
+from healtharchive.crawl.segments import Recovery, Segments
+from healtharchive.crawl.takeover import end_previous
+from healtharchive.crawl.transport import Transport
+from healtharchive.crawl.visit import Visits
+from healtharchive.model.blame import classify
+from healtharchive.model.clock import Clock, SystemClock
+from healtharchive.model.errors import LeaseLost
+from healtharchive.model.orders import Command, CrawlOrder, Report, SealedSegment
+from healtharchive.model.wire import from_line, to_line
+from healtharchive.warc.record import Fields
+
+FRONTIER_NAME = "frontier.sqlite"
+WARCS_NAME = "warcs"
+# Bodies that are being received are spilled here; whatever a killed attempt left is removed.
+SPILL_PREFIX = "spill-"
+ORDER_LIMIT_BYTES = 16_000_000
+
+
+def main() -> int:
+    """Run one attempt. Always 0 after an `end` report; the report says how it went."""
+    report = _reporter()
+    try:
+        report(asyncio.run(_obey_one_order(report)))
+    except LeaseLost as lost:
+        report(Report("end", outcome="fenced", reason=str(lost)))
+    except Exception as error:  # the outermost loop of this process
+        report(_misfortune(error))
+    return 0
+
+
+def _reporter() -> Callable[[Report], None]:
+    """Writes reports to stdout. When nobody reads any more, stdin's end says so, too."""
+    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+
+    def report(line: Report) -> None:
+        try:
+            stream.write(to_line(line))
+        except BrokenPipeError:
+            return
+
+    return report
+
+
+def _end(ending: Ending, sealed: tuple[SealedSegment, ...]) -> Report:
+    return Report(
+        "end",
+        counts=ending.counts,
+        outcome=ending.outcome,
+        blame=ending.blame,
+        reason=ending.reason,
+        evidence=ending.evidence,
+        segments=sealed,
+    )
+
+
+def _misfortune(error: BaseException) -> Report:
+    fault = classify(error)
+    if not fault.parks:
+        traceback.print_exception(error)
+    return Report(
+        "end",
+        outcome="infra" if fault.parks else "failed",
+        blame=fault.blame,
+        reason=fault.reason,
+        errno=fault.errno,
+    )
+
+
+async def _obey_one_order(report: Callable[[Report], None]) -> Report:
+    reader = asyncio.StreamReader(limit=ORDER_LIMIT_BYTES)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    order = from_line(CrawlOrder, await reader.readline())
+    clock = SystemClock()
+    leash = Leash(clock, clock.monotonic() + order.lease_seconds)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        why = f"{number.name} to the crawl"
+        loop.add_signal_handler(number, leash.stop, why, order.stop_seconds)
+    listener = loop.create_task(_listen(reader, leash, order.stop_seconds))
+    try:
+        return await _attempt(order, leash, clock, report)
+    finally:
+        listener.cancel()
+
+
+async def _listen(reader: asyncio.StreamReader, leash: Leash, stop_seconds: float) -> None:
+    """Obey the worker's commands; when stdin ends, the worker is gone."""
+    while line := await reader.readline():
+        leash.obey(from_line(Command, line))
+    leash.stop("the worker is gone", stop_seconds)
+
+
+async def _attempt(
+    order: CrawlOrder, leash: Leash, clock: Clock, report: Callable[[Report], None]
+) -> Report:
+    output = Path(order.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    killed = end_previous(output / FRONTIER_NAME)
+    frontier = Frontier(output / FRONTIER_NAME, order.fence)
+    try:
+        _tell_takeover(report, killed)
+        segments = Segments(frontier, output / WARCS_NAME, _prefix(order))
+        for recovery in await asyncio.to_thread(segments.recover, clock.now()):
+            report(_recovered(recovery))
+        report(Report("started", counts=frontier.counts))
+        ending = await _crawl(order, frontier, segments, leash, clock, report)
+        return _end(ending, segments.sealed())
+    finally:
+        frontier.close()
+
+
+async def _crawl(
+    order: CrawlOrder,
+    frontier: Frontier,
+    segments: Segments,
+    leash: Leash,
+    clock: Clock,
+    report: Callable[[Report], None],
+) -> Ending:
+    source, output = order.source, Path(order.output_dir)
+    ledger = Ledger(
+        frontier,
+        segments,
+        clock,
+        facts=_facts(order),
+        segment_bytes=order.segment_bytes,
+        guard=leash.check,
+    )
+    paces = Paces(source.politeness)
+    index = Path(order.payload_index) if order.payload_index else None
+    recorder = Recorder(frontier, index)
+    _remove_old_spills(output)
+    with TemporaryDirectory(prefix=SPILL_PREFIX, dir=output) as spills:
+        transport = Transport(
+            clock=clock,
+            user_agent=order.user_agent,
+            timeout_seconds=source.politeness.timeout_seconds,
+            page_bytes=source.limits.page_bytes,
+            allow_private_hosts=frozenset(source.allow_private_hosts),
+            temporary_directory=Path(spills),
+        )
+        gate = RobotsGate(frontier, transport, paces, clock, order.user_agent, source.politeness)
+        visits = Visits(
+            source,
+            frontier,
+            ledger,
+            recorder,
+            Discovery(source),
+            transport,
+            gate,
+            paces,
+            CookieJar(clock),
+            clock,
+        )
+        dispatch = Dispatch(frontier, paces, clock)
+        parts = Parts(
+            order=order,
+            frontier=frontier,
+            ledger=ledger,
+            dispatch=dispatch,
+            gate=gate,
+            paces=paces,
+            visits=visits,
+            leash=leash,
+            clock=clock,
+            report=report,
+            guard_disk=_disk_guard(output, order.spool_reserve_bytes),
+        )
+        try:
+            return await Engine(parts).run()
+        finally:
+            await transport.close()
+            recorder.close()
+
+
+def _disk_guard(output: Path, reserve_bytes: int) -> Callable[[], None]:
+    def guard() -> None:
+        disk = os.statvfs(output)
+        if reserve_bytes and disk.f_bavail * disk.f_frsize < reserve_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output))
+
+    return guard
+
+
+def _tell_takeover(report: Callable[[Report], None], killed: int | None) -> None:
+    if killed is not None:
+        what = f"ended process {killed} of an earlier attempt, which still held the frontier"
+        report(Report("note", what=what, evidence={"pid": killed}))
+
+
+def _recovered(recovery: Recovery) -> Report:
+    what = f"repaired {recovery.name}, which an earlier attempt left open"
+    kept: dict[str, str | int | float | bool | None] = {
+        "segment": recovery.name,
+        "kept_records": recovery.kept_records,
+        "requeued_urls": recovery.requeued_urls,
+    }
+    return Report("note", what=what, evidence=kept)
+
+
+def _remove_old_spills(output: Path) -> None:
+    for left in output.glob(f"{SPILL_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _prefix(order: CrawlOrder) -> str:
+    return f"{order.source.code}-{order.campaign or 'crawl'}-job{order.job_id}"
+
+
+def _facts(order: CrawlOrder) -> Fields:
+    """The warcinfo fields (WARC 1.1 §6.2 and Annex C)."""
+    return [
+        ("software", f"HealthArchive/{__version__}"),
+        ("format", "WARC File Format 1.1"),
+        (
+            "conformsTo",
+            "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/",
+        ),
+        ("operator", order.operator or "not set"),
+        ("isPartOf", order.campaign or f"job-{order.job_id}"),
+        ("description", f"source {order.source.code}: {order.source.name}; attempt {order.fence}"),
+        ("robots", order.source.politeness.robots),
+        ("http-header-user-agent", order.user_agent),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

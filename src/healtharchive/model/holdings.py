@@ -1,0 +1,188 @@
+"""What the archive holds, as a reader asks for it: one capture, all of a page, the nearest to a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from healtharchive.model.errors import NotFound
+from healtharchive.model.states import SegmentState
+from healtharchive.model.tables import (
+    archive_jobs,
+    campaigns,
+    captures,
+    segments,
+    snapshots,
+    sources,
+)
+
+BIGGEST_ID = (1 << 63) - 1
+FIRST_ERROR_STATUS = 400
+RESPONSE = "response"
+REVISIT = "revisit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One capture with the names around it. `title` and `language` are the indexed page's, if any.
+
+    The record is `record_length` bytes of the file `segment_path` from `record_offset` on.
+    """
+
+    id: int
+    url: str
+    url_key: str
+    captured_at: datetime
+    source: str
+    source_name: str
+    campaign: str | None
+    job_id: int
+    title: str | None
+    language: str | None
+    status_code: int | None
+    mime: str | None
+    payload_digest: str | None
+    payload_bytes: int | None
+    truncated: str | None
+    record_type: str
+    record_offset: int
+    record_length: int
+    segment: str
+    segment_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One moment at which a page was captured."""
+
+    id: int
+    captured_at: datetime
+    status_code: int | None
+    payload_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One WARC file of a job."""
+
+    name: str
+    state: SegmentState
+    size_bytes: int
+    records: int
+    unreadable_records: int
+    sha256: str
+
+
+def get_holding(connection: Connection, capture_id: int) -> Holding:
+    """One capture; NotFound when the id is not there."""
+    row = None
+    if 0 < capture_id <= BIGGEST_ID:
+        row = connection.execute(_holdings().where(captures.c.id == capture_id)).one_or_none()
+    if row is None:
+        raise NotFound(
+            f"There is no capture {capture_id}.", "`healtharchive search` finds those there are."
+        )
+    return _holding(row)
+
+
+def nearest_holding(connection: Connection, url_key: str, moment: datetime) -> Holding | None:
+    """The capture of a page nearest to a moment, one that is no error if there is any."""
+    well = captures.c.status_code < FIRST_ERROR_STATUS
+    for wanted in (_sightings(url_key).where(well), _sightings(url_key)):
+        found = _around(connection, wanted, moment, 1)
+        if found:
+            nearest = min(found, key=lambda each: abs(each.captured_at - moment))
+            return get_holding(connection, nearest.id)
+    return None
+
+
+def payload_holding(connection: Connection, revisit: Holding) -> Holding | None:
+    """The response that holds the body a revisit refers to, of the same page where there is one."""
+    if revisit.payload_digest is None:
+        return None
+    same_page: ColumnElement[bool] = captures.c.url_key == revisit.url_key
+    query = (
+        _holdings()
+        .where(
+            captures.c.payload_digest == revisit.payload_digest,
+            captures.c.record_type == RESPONSE,
+        )
+        .order_by(same_page.desc(), captures.c.captured_at.desc())
+    )
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else _holding(row)
+
+
+def sightings_around(
+    connection: Connection, url_key: str, moment: datetime, limit: int
+) -> list[Sighting]:
+    """The `limit` captures of a page nearest to a moment, oldest first."""
+    found = _around(connection, _sightings(url_key), moment, limit)
+    found.sort(key=lambda each: abs(each.captured_at - moment))
+    return sorted(found[:limit], key=lambda each: (each.captured_at, each.id))
+
+
+def count_sightings(connection: Connection, url_key: str) -> int:
+    """How often a page was captured."""
+    query = select(func.count()).select_from(captures).where(captures.c.url_key == url_key)
+    return int(connection.execute(query).scalar_one())
+
+
+def segments_of_job(connection: Connection, job_id: int) -> list[Segment]:
+    """A job's WARC files, in the order they were made."""
+    query = select(segments).where(segments.c.job_id == job_id).order_by(segments.c.id)
+    return [
+        Segment(
+            row.name,
+            SegmentState(row.state),
+            row.size_bytes,
+            row.records,
+            row.unreadable_records,
+            row.sha256,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _sightings(url_key: str) -> Select[Any]:
+    return select(
+        captures.c.id, captures.c.captured_at, captures.c.status_code, captures.c.payload_digest
+    ).where(captures.c.url_key == url_key)
+
+
+def _around(
+    connection: Connection, query: Select[Any], moment: datetime, limit: int
+) -> list[Sighting]:
+    """Up to `limit` captures on each side of the moment."""
+    at = captures.c.captured_at
+    before = query.where(at <= moment).order_by(at.desc(), captures.c.id.desc()).limit(limit)
+    after = query.where(at > moment).order_by(at, captures.c.id).limit(limit)
+    rows = [*connection.execute(before), *connection.execute(after)]
+    return [Sighting(*row) for row in rows]
+
+
+def _holdings() -> Select[Any]:
+    return (
+        select(
+            captures,
+            sources.c.code.label("source"),
+            sources.c.name.label("source_name"),
+            campaigns.c.name.label("campaign"),
+            snapshots.c.title,
+            snapshots.c.language,
+            segments.c.name.label("segment"),
+            segments.c.path.label("segment_path"),
+        )
+        .join(segments, segments.c.id == captures.c.segment_id)
+        .join(sources, sources.c.id == captures.c.source_id)
+        .join(archive_jobs, archive_jobs.c.id == captures.c.job_id)
+        .outerjoin(campaigns, campaigns.c.id == archive_jobs.c.campaign_id)
+        .outerjoin(snapshots, snapshots.c.capture_id == captures.c.id)
+    )
+
+
+def _holding(row: Row[Any]) -> Holding:
+    return Holding(**{name: getattr(row, name) for name in Holding.__dataclass_fields__})

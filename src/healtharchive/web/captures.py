@@ -1,0 +1,102 @@
+"""The page of one capture: the archived page in its frame, its facts, and its other captures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from healtharchive.model.errors import NotFound
+from healtharchive.model.holdings import (
+    Holding,
+    Sighting,
+    count_sightings,
+    get_holding,
+    sightings_around,
+)
+from healtharchive.web.exhibit_kinds import is_framed
+from healtharchive.web.trouble import Missing
+from healtharchive.web.visit import SiteDep, VisitDep
+
+router = APIRouter(include_in_schema=False)
+MOST_OTHERS = 50
+REDIRECTS = range(300, 400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureFacts:
+    """One capture: what was fetched, when, from where, and where its bytes lie.
+
+    `others` are the captures of the same page nearest in time, this one among them, out of
+    `capture_count`; `payload_digest` is that of the body as it was sent, without its chunks.
+    """
+
+    id: int
+    url: str
+    title: str | None
+    language: str | None
+    captured_at: datetime
+    source: str
+    source_name: str
+    campaign: str | None
+    job_id: int
+    status_code: int | None
+    mime: str | None
+    payload_digest: str | None
+    payload_bytes: int | None
+    truncated: str | None
+    record_type: str
+    segment: str
+    record_offset: int
+    record_length: int
+    capture_count: int
+    others: tuple[Sighting, ...]
+
+
+@router.get("/{language}/capture/{capture_id}")
+def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
+    """One capture with its facts and the archived page in a sandboxed frame."""
+    with site.database.read() as connection:
+        try:
+            holding = get_holding(connection, capture_id)
+        except NotFound:
+            raise Missing("trouble.404.capture", id=capture_id) from None
+        count = count_sightings(connection, holding.url_key)
+        near = sightings_around(connection, holding.url_key, holding.captured_at, MOST_OTHERS)
+    capture = _facts(holding, count, tuple(near))
+    return visit.answer(
+        "capture.html",
+        capture,
+        capture=capture,
+        # What an address in the archive may be is decided here: no javascript: in a link.
+        live_url=holding.url if holding.url.startswith(("http://", "https://")) else "",
+        redirects=holding.status_code in REDIRECTS,
+        framed=is_framed(holding.mime),
+    )
+
+
+def _facts(holding: Holding, count: int, near: tuple[Sighting, ...]) -> CaptureFacts:
+    return CaptureFacts(
+        id=holding.id,
+        url=holding.url,
+        title=holding.title,
+        language=holding.language,
+        captured_at=holding.captured_at,
+        source=holding.source,
+        source_name=holding.source_name,
+        campaign=holding.campaign,
+        job_id=holding.job_id,
+        status_code=holding.status_code,
+        mime=holding.mime,
+        payload_digest=holding.payload_digest,
+        payload_bytes=holding.payload_bytes,
+        truncated=holding.truncated,
+        record_type=holding.record_type,
+        segment=holding.segment,
+        record_offset=holding.record_offset,
+        record_length=holding.record_length,
+        capture_count=count,
+        others=near,
+    )

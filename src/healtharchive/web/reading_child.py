@@ -1,0 +1,81 @@
+"""The child that reads stored records for the web server: orders come in, answers go out.
+
+It may hang on a dead mount or die of what it parses; its parent, `reading.Readers`, expects both.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from healtharchive.model.errors import BadInput
+from healtharchive.model.wire import from_line, to_line
+from healtharchive.warc.reader import read_record
+from healtharchive.web.exhibit import Exhibit, exhibit
+from healtharchive.web.reading import LENGTH_BYTES, Answer, ReadOrder, Stored
+
+PIECE_BYTES = 1 << 18
+MEMORY_BYTES = 2 << 30  # a hostile page may ask for any amount
+
+
+def main() -> int:
+    """Answer orders until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    _bound_memory()
+    for line in sys.stdin.buffer:
+        found = _obey(from_line(ReadOrder, line))
+        _send(sys.stdout.buffer, found.answer, found.body)
+    return 0
+
+
+def _obey(order: ReadOrder) -> Exhibit:
+    try:
+        if order.want == "record":
+            return Exhibit(Answer("application/warc", attachment=True), _raw(order.record))
+        return exhibit(order)
+    except FileNotFoundError:
+        return Exhibit(Answer(refused="missing"))
+    except BadInput:  # the record is damaged
+        return Exhibit(Answer(refused="unreadable"))
+    except (MemoryError, RecursionError):
+        return Exhibit(Answer(refused="too_large"))
+
+
+def _raw(stored: Stored) -> Iterator[bytes]:
+    read_record(stored.path, stored.offset, stored.length)  # that there is one, and whole
+    return _bytes_of(stored)
+
+
+def _bytes_of(stored: Stored) -> Iterator[bytes]:
+    with open(stored.path, "rb") as file:
+        file.seek(stored.offset)
+        left = stored.length
+        while left and (piece := file.read(min(left, PIECE_BYTES))):
+            left -= len(piece)
+            yield piece
+
+
+def _send(stream: BinaryIO, answer: Answer, body: Iterable[bytes]) -> None:
+    _send_piece(stream, to_line(answer))
+    for piece in body:
+        for start in range(0, len(piece), PIECE_BYTES):
+            _send_piece(stream, piece[start : start + PIECE_BYTES])
+    _send_piece(stream, b"")
+
+
+def _send_piece(stream: BinaryIO, piece: bytes) -> None:
+    stream.write(len(piece).to_bytes(LENGTH_BYTES, "big") + piece)
+    stream.flush()
+
+
+def _bound_memory() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY or most > MEMORY_BYTES:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

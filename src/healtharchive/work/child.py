@@ -1,0 +1,118 @@
+"""One child process: an order in, reports out, and an end that never has to be waited for long."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from healtharchive.model import wire
+from healtharchive.model.orders import Command, CrawlOrder, IndexOrder, Report
+
+logger = logging.getLogger(__name__)
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+LINE_BYTES = 16_000_000  # longer than any report; a child gone mad must not fill our memory
+REAP_SECONDS = 10.0
+
+
+class Child:
+    """A running child. Reports come through `next_report`; None there means that none will follow.
+
+    The child dies with the thread that made it, and it sees end-of-file on its stdin when the
+    worker is gone. Use it as a context manager: at the end it is killed if it still runs.
+    """
+
+    def __init__(
+        self, command: Sequence[str], order: CrawlOrder | IndexOrder, env: Mapping[str, str]
+    ) -> None:
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())]
+        self._process = subprocess.Popen(
+            [*launcher, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(env),
+            start_new_session=True,  # Ctrl-C at a terminal goes to the worker only
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin = self._process.stdin
+        self._writing = threading.Lock()
+        self._reports: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
+        self._write(wire.to_line(order))
+        # From here on a child that reads nothing must not block us.
+        os.set_blocking(self._stdin.fileno(), False)
+        reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), name="child-reader", daemon=True
+        )
+        reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status (negative: a signal's number), or None while it runs."""
+        return self._process.poll()
+
+    def next_report(self, timeout_seconds: float) -> Report | None:
+        """The next report; None when its output has ended; queue.Empty after the time-out."""
+        return self._reports.get(timeout=max(timeout_seconds, 0.001))
+
+    def renew(self, lease_seconds: float) -> None:
+        """Tell the child that its lease lasts this long from now."""
+        self._write(wire.to_line(Command("renew", lease_seconds=lease_seconds)))
+
+    def stop(self, reason: str, deadline_seconds: float) -> None:
+        """Ask the child to finish what is in flight and end."""
+        command = Command("stop", reason=reason, deadline_seconds=deadline_seconds)
+        self._write(wire.to_line(command))
+
+    def kill(self) -> None:
+        """End the child and all it has started, at once."""
+        if self._process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def reap(self) -> int | None:
+        """The exit status; None when even a killed process does not end (a hung mount, row 11 of
+        the faults: it is left behind, never waited for)."""
+        try:
+            return self._process.wait(REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            logger.error("child %d was killed but does not end: it hangs in the kernel", self.pid)
+            return None
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.reap()
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+
+    def _write(self, line: bytes) -> None:
+        with self._writing, contextlib.suppress(OSError, ValueError):
+            # A child that ended, or reads nothing, shows by its end or by its deadline instead.
+            self._stdin.write(line)
+            self._stdin.flush()
+
+    def _read(self, stdout: IO[bytes]) -> None:
+        with stdout:
+            while line := stdout.readline(LINE_BYTES):
+                try:
+                    self._reports.put(wire.from_line(Report, line))
+                except ValueError:
+                    logger.warning("child %d wrote what is no report: %.200r", self.pid, line)
+        self._reports.put(None)

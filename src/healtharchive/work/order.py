@@ -1,0 +1,62 @@
+"""What a child is told to do: the order made of a job, its source and the settings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from healtharchive.model import wire
+from healtharchive.model.errors import BadInput
+from healtharchive.model.jobs import Job
+from healtharchive.model.orders import CrawlOrder, IndexOrder
+from healtharchive.model.source import Limits, SourceDefinition
+from healtharchive.settings import Settings
+
+PAYLOAD_INDEX = "payloads.sqlite"
+
+
+def crawl_order(
+    settings: Settings, job: Job, source: SourceDefinition, fence: int, *, disk_bytes: int = 0
+) -> CrawlOrder:
+    """The order of a crawl child. `disk_bytes` is the size of the disk the job writes to."""
+    return CrawlOrder(
+        job_id=job.id,
+        fence=fence,
+        source=with_overrides(source, job),
+        campaign=job.campaign or "",
+        output_dir=job.output_dir,
+        operator=settings.operator,
+        user_agent=settings.user_agent,
+        lease_seconds=settings.lease_seconds,
+        payload_index=str(settings.jobs_root / job.source / PAYLOAD_INDEX),
+        segment_bytes=settings.segment_bytes,
+        commit_seconds=settings.commit_seconds,
+        commit_bytes=settings.commit_bytes,
+        stop_seconds=settings.stop_seconds,
+        spool_reserve_bytes=reserve_bytes(settings, disk_bytes),
+    )
+
+
+def index_order(job: Job, fence: int) -> IndexOrder:
+    """The order of an index child."""
+    return IndexOrder(job_id=job.id, fence=fence, output_dir=job.output_dir)
+
+
+def reserve_bytes(settings: Settings, disk_bytes: int) -> int:
+    """How much of a disk of this size a crawl leaves free."""
+    return int(disk_bytes * (100.0 - settings.spool_full_percent) / 100.0)
+
+
+def with_overrides(source: SourceDefinition, job: Job) -> SourceDefinition:
+    """The source with the limits that the job's own config sets: {"limits": {"pages": 10}}."""
+    limits = job.config.get("limits")
+    if not limits:
+        return source
+    try:
+        merged = wire.from_plain(Limits, dataclasses.asdict(source.limits) | dict(limits))
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise BadInput(
+            f"The limits in the config of job {job.id} cannot be used: {first}.",
+            f"Cancel job {job.id} and create it again with limits that are numbers.",
+        ) from error
+    return dataclasses.replace(source, limits=merged)
