@@ -197,9 +197,7 @@ def _troubles(size: Proportions) -> Pages:
         then = plain(html(f"after {status}", [f"/leaf/after-{status}"]).encode())
         pages[f"/trouble/{status}"] = Page((not_now, then), (f"/leaf/after-{status}",))
     slow = html("slow", ["/leaf/slow"]).encode()
-    pages["/trouble/slow"] = Page(
-        (plain(slow, pause_seconds=size.slow_seconds),), ("/leaf/slow",)
-    )
+    pages["/trouble/slow"] = Page((plain(slow, pause_seconds=size.slow_seconds),), ("/leaf/slow",))
     leaves = dict([leaf("after-429"), leaf("after-503"), leaf("slow")])
     return {"/trouble/": page("troubles", *pages), **pages, **leaves}
 
@@ -266,16 +264,16 @@ def _sessions_and_cookies() -> Pages:
         # After five requests without the cookie the wall opens: no reader is sent round for ever.
         "/cookies/wall": Page((wall,) * 5 + (through,), cookie="wall=1", accepted=(wall, through)),
         "/cookies/set": Page((set_it,), ("/cookies/check",)),
-        "/cookies/check": Page(
-            (refused, checked), cookie="seen=yes", accepted=(refused, checked)
-        ),
+        "/cookies/check": Page((refused, checked), cookie="seen=yes", accepted=(refused, checked)),
     }
 
 
 def _ways_to_link(base: str) -> Pages:
     """Links in every place that the standards allow."""
-    names = ("srcset-1", "srcset-2", "css-url", "css-import", "style", "refresh", "base", "iframe")
-    names += ("form", "feed", "header", "alternate", "area", "picture", "frame", "absolute")
+    names = (
+        *("srcset-1", "srcset-2", "css-url", "css-import", "style", "refresh", "base", "iframe"),
+        *("form", "feed", "header", "alternate", "area", "picture", "frame", "absolute"),
+    )
     assets = {"srcset-1", "srcset-2", "css-url", "style", "picture"}
     pixel = Page((plain(b"\x89PNG\r\n\x1a\n lab", mime="image/png"),))
     leaves = dict(leaf(name) for name in names if name not in assets)
@@ -303,7 +301,9 @@ def _ways_to_link(base: str) -> Pages:
     inside = ("iframe", "area", "alternate", "form", "absolute", "srcset-1", "srcset-2", "picture")
     also = tuple(f"/leaf/{name}" for name in (*inside, "style"))
     also += ("/ways/pixel.png", "/ways/style.css", "/ways/feed.xml")
-    based = "<html><head><base href='/leaf/deep/../'></head><body><a href='base'>b</a></body></html>"
+    based = (
+        "<html><head><base href='/leaf/deep/../'></head><body><a href='base'>b</a></body></html>"
+    )
     refresh = "<html><head><meta http-equiv=refresh content='2; URL=/leaf/refresh'></head></html>"
     frames = "<frameset><frame src='/leaf/frame'></frameset>"
     link = (("Link", f'<{base}/leaf/header>; rel="next", </leaf/header>; rel=prev'),)

@@ -57,7 +57,9 @@ class Attempt:
     errno: int | None
 
 
-def list_attempts(connection: Connection, job_id: int, *, limit: int | None = None) -> list[Attempt]:
+def list_attempts(
+    connection: Connection, job_id: int, *, limit: int | None = None
+) -> list[Attempt]:
     """A job's attempts, the newest first."""
     query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.fence.desc())
     return [

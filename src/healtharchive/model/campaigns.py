@@ -175,9 +175,7 @@ def _find_or_add(
     database: Database, connection: Connection, kind: str, year: int, actor: Actor
 ) -> Campaign:
     if kind not in KINDS:
-        raise BadInput(
-            f"There is no kind of campaign '{kind}'.", f"There is: {', '.join(KINDS)}."
-        )
+        raise BadInput(f"There is no kind of campaign '{kind}'.", f"There is: {', '.join(KINDS)}.")
     if not FIRST_YEAR <= year <= LAST_YEAR:
         raise BadInput(
             f"The year {year} is not one of a campaign.",

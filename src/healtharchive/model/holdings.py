@@ -1,4 +1,4 @@
-"""What the archive holds, as a reader asks for it: one capture, all of a page, the nearest to a moment."""
+"""What the archive holds for a reader: one capture, all of a page, the nearest to a moment."""
 
 from __future__ import annotations
 

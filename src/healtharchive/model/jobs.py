@@ -7,7 +7,7 @@ is written in the same transaction. Claims are in `leases`, a person's commands 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -29,12 +29,6 @@ SETTLED = (
     JobStatus.CANCELLED,
     JobStatus.PAUSED,
 )
-_PLAIN = (
-    "id source_id campaign_id position engine config output_dir not_before parked_reason"
-    " parked_target retry_count retry_budget index_retry_count park_count park_streak rescue_count"
-    " attempt_count fence lease_owner lease_expires_at heartbeat_at requested_stop progress_at"
-    " outcome last_error created_at started_at finished_at indexed_at"
-).split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +77,12 @@ class Job:
     def settled(self) -> bool:
         """Whether nothing happens to it any more unless a person asks."""
         return self.status in SETTLED
+
+
+# The columns that a record takes as they are; the others come from joins or are put together.
+_PLAIN = tuple(
+    each.name for each in fields(Job) if each.name not in ("source", "campaign", "status", "counts")
+)
 
 
 # -- questions -----------------------------------------------------------------------------

@@ -86,9 +86,7 @@ def claim(
     `starts_per_hour` times in the last hour, whatever path they came by.
     """
     now = database.now(connection)
-    row = connection.execute(
-        database.skip_locked(_due(work, terms, now).limit(1))
-    ).one_or_none()
+    row = connection.execute(database.skip_locked(_due(work, terms, now).limit(1))).one_or_none()
     if row is None or not _may_start(connection, row, work, terms, now):
         return None
     fence = row.fence + 1
@@ -117,9 +115,7 @@ def claim(
     return Claim(get_job(connection, row.id), work, fence, attempt_id, event_id, now)
 
 
-def any_due(
-    database: Database, connection: Connection, work: Work, terms: ClaimTerms
-) -> bool:
+def any_due(database: Database, connection: Connection, work: Work, terms: ClaimTerms) -> bool:
     """Whether `claim` would find a job now."""
     query = _due(work, terms, database.now(connection)).limit(1)
     return connection.execute(query).first() is not None

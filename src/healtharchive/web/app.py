@@ -56,6 +56,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         docs_url=None,  # it would load its scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # /anything would lead to /anything/, which is not there either
     )
     app.state.site = site
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

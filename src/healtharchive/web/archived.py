@@ -1,9 +1,9 @@
 """The archived bodies: what was captured, made harmless, at addresses of their own.
 
-    /raw/12                       the body of capture 12
-    /warc/12                      its WARC record, byte for byte
-    /at/20260124062801/URL        the body captured nearest to that moment
-    /fr/at/20260124062801/URL     the page about that capture
+/raw/12                       the body of capture 12
+/warc/12                      its WARC record, byte for byte
+/at/20260124062801/URL        the body captured nearest to that moment
+/fr/at/20260124062801/URL     the page about that capture
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def body(capture_id: int, site: SiteDep, ui: Language = Language.EN) -> Response
 
 
 @router.get("/at/{timestamp}/{url:path}")
-def nearest_body(
-    timestamp: str, url: str, site: SiteDep, ui: Language = Language.EN
-) -> Response:
+def nearest_body(timestamp: str, url: str, site: SiteDep, ui: Language = Language.EN) -> Response:
     """The body of the capture of `url` nearest to the moment: for images, styles and redirects."""
     with site.database.read() as connection:
         holding, order = _ordered(connection, _nearest(connection, timestamp, url), ui)
@@ -96,9 +94,7 @@ def _nearest(connection: Connection, timestamp: str, url: str) -> Holding:
     return holding
 
 
-def _ordered(
-    connection: Connection, holding: Holding, ui: Language
-) -> tuple[Holding, ReadOrder]:
+def _ordered(connection: Connection, holding: Holding, ui: Language) -> tuple[Holding, ReadOrder]:
     payload = payload_holding(connection, holding) if holding.record_type == REVISIT else None
     order = ReadOrder(
         want="page",
@@ -167,7 +163,8 @@ def moment_of(timestamp: str) -> datetime | None:
     if not (1 <= year <= 9998 and 1 <= month <= 12):
         return None
     day = min(max(day, 1), calendar.monthrange(year, month)[1])
+    hour, minute, second = (int(filled[at : at + 2]) for at in (8, 10, 12))
     try:
-        return datetime(year, month, day, *(int(filled[at : at + 2]) for at in (8, 10, 12)), tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None

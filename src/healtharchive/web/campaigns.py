@@ -98,4 +98,6 @@ def _words(visit: Visit, obstacle: Obstacle) -> str:
     if obstacle.job_id is None or obstacle.status is None:
         return visit.say("campaign.reason.empty")
     status = visit.say("status." + obstacle.status)
-    return visit.say("campaign.reason.job", id=obstacle.job_id, source=obstacle.source, status=status)
+    return visit.say(
+        "campaign.reason.job", id=obstacle.job_id, source=obstacle.source, status=status
+    )

@@ -90,7 +90,7 @@ def _rewritten(
     data = b"".join(_decoded(record, encodings, LARGEST_PAGE_BYTES))
     if len(data) >= LARGEST_PAGE_BYTES:
         return Exhibit(Answer(refused="too_large"))
-    if not media_type and not data.lstrip()[:1] == b"<":
+    if not media_type and data.lstrip()[:1] != b"<":
         return Exhibit(Answer(BINARY, attachment=True), [data])
     text = _text(data, declared)
     if media_type == CSS:
@@ -115,4 +115,4 @@ def _text(data: bytes, declared: str) -> str:
     encoding = map_encoding_to_html5(named.group(1), fallback_utf8=False) if named else None
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or not encoding:
         encoding = detect_encoding(data[:SNIFFED_BYTES], from_html_meta=True)
-    return str(bytes_to_str(data, encoding, errors="replace"))
+    return str(bytes_to_str(data, encoding or "utf-8", errors="replace"))

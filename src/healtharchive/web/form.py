@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as with_default
 from datetime import date
 
 FIELDS = ("q", "source", "campaign", "lang", "type", "from", "to", "which", "sort", "page")
@@ -26,7 +27,7 @@ class Wrong:
 
     field: str
     key: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = with_default(default_factory=dict)
 
 
 def read(query: Mapping[str, str]) -> dict[str, str]:

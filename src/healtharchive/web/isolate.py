@@ -13,20 +13,25 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from healtharchive.web import stylesheets
 from healtharchive.web.doorway import Doorway
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # What runs, embeds, moves the reader, or hides a second document. Compared in lower case: SVG
 # keeps its capitals.
-REMOVED = frozenset(
+REMOVED = _names(
     "script base object embed applet iframe frame portal fencedframe template "
-    "set animate animatemotion animatetransform discard".split()
+    "set animate animatemotion animatetransform discard"
 )
-DROPPED = frozenset(
+DROPPED = _names(
     "action formaction formtarget method ping cite longdesc manifest profile data codebase code "
     "classid archive srcdoc dynsrc lowsrc integrity nonce crossorigin attributionsrc imagesrcset "
-    "imagesizes referrerpolicy target download autofocus autoplay http-equiv".split()
+    "imagesizes referrerpolicy target download autofocus autoplay http-equiv"
 )
-REFERENCES = frozenset("src href xlink:href poster background".split())
+REFERENCES = _names("src href xlink:href poster background")
 LINKS = frozenset({"a", "area"})
-CONTROLS = frozenset("input button select textarea".split())
+CONTROLS = _names("input button select textarea")
 # HTML §4.8.4.2.2: a URL may hold commas, its descriptor may not.
 SRCSET = re.compile(r"[\s,]*+(\S*[^\s,])(?:,+|\s+([^,]*))?")
 TAG_BEGINS = re.compile(r"<(?=[A-Za-z/!?])")

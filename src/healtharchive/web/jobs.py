@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from healtharchive.model import journal
 from healtharchive.model.attempts import Attempt, Work, list_attempts
-from healtharchive.model.holdings import Segment, segments_of_job
 from healtharchive.model.errors import NotFound
+from healtharchive.model.holdings import Segment, segments_of_job
 from healtharchive.model.jobs import count_jobs, get_job, list_jobs
 from healtharchive.web import form
 from healtharchive.web.progress import JobFacts, job_facts, refresh_seconds, source_names

@@ -84,7 +84,9 @@ def clock(moment: datetime) -> str:
 
 def size(language: Language, size_bytes: int) -> str:
     """A number of bytes in the unit people would use: 51.2 MB, 51,2 Mo."""
-    units = ("o", "ko", "Mo", "Go", "To") if language is Language.FR else ("B", "kB", "MB", "GB", "TB")
+    units = (
+        ("o", "ko", "Mo", "Go", "To") if language is Language.FR else ("B", "kB", "MB", "GB", "TB")
+    )
     amount = float(size_bytes)
     step = 0
     while amount >= SIZE_STEP and step < len(units) - 1:

@@ -1,4 +1,4 @@
-"""Reading stored records without ever hanging: every look at a WARC file is a child's, with a deadline.
+"""Reading stored records without ever hanging: a child looks at the WARC file, with a deadline.
 
 A file may lie on a mount that has died (DESIGN, promise 6), and what it holds may take forever to
 parse. So this process never opens one: it asks a child, waits so long and no longer, and kills a

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from healtharchive.model.errors import DatabaseUnavailable, NotFound, SchemaMissing
-from healtharchive.web.headers import PAGE_HEADERS
+from healtharchive.web.headers import ARCHIVED_HEADERS, PAGE_HEADERS
 from healtharchive.web.reading import StorageUnavailable
 from healtharchive.web.visit import Visit
 
@@ -56,6 +57,8 @@ def answer(request: Request, status: int, key: str, **values: object) -> Respons
 
 def _page(visit: Visit, trouble: Trouble) -> Response:
     response = visit.answer("trouble.html", trouble, status=trouble.status, trouble=trouble)
+    if visit.is_body:
+        response.headers.update(ARCHIVED_HEADERS)
     if trouble.status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

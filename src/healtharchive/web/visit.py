@@ -21,6 +21,7 @@ from healtharchive.web.language import Language
 from healtharchive.web.reading import Readers
 
 PLACES = {"campaign": "campaigns", "job": "jobs"}
+BODIES = ("/raw/", "/at/")  # addresses of archived bodies, which are shown in a frame
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Visit:
         self.site: Site = request.app.state.site
         first = request.url.path.split("/")[1]
         named = Language(first) if first in Language.__members__.values() else None
-        self.language = language or named or negotiated(request)
+        self.language = language or named or _asked_for(request)
         self._path_names_language = named is not None
 
     @cached_property
@@ -57,6 +58,11 @@ class Visit:
         accept = self.request.headers.get("accept", "")
         return "application/json" in accept and "text/html" not in accept
 
+    @property
+    def is_body(self) -> bool:
+        """Whether an archived body was asked for, whose trouble must show in the frame too."""
+        return self.request.url.path.startswith(BODIES)
+
     def say(self, key: str, **values: object) -> str:
         """A text in the visit's language."""
         return words.text(self.language, key, **values)
@@ -69,7 +75,7 @@ class Visit:
         if self.wants_json:
             return JSONResponse(to_plain(facts), status_code=status, headers=headers)
         page = self.site.templates.get_template(template)
-        html = page.render(**self._around(), facts=facts, **around)
+        html = page.render({**self._around(), "facts": facts, **around})
         return HTMLResponse(html, status_code=status, headers=headers)
 
     def link(self, **changes: str) -> str:
@@ -98,6 +104,8 @@ class Visit:
             "switch_path": self._switch_path(),
             "json_path": self.link(format="json"),
             "stylesheet": self.site.stylesheet,
+            "refresh_seconds": None,
+            "bare": self.is_body,
         }
 
     def _switch_path(self) -> str:
@@ -108,11 +116,14 @@ class Visit:
     def _place(self) -> tuple[str, bool]:
         parts = self.request.url.path.strip("/").split("/")
         name = parts[1] if len(parts) > 1 else "search"
-        return PLACES.get(name, name), len(parts) <= 2 
+        return PLACES.get(name, name), len(parts) <= 2
 
 
-def negotiated(request: Request) -> Language:
-    """The language that the request's Accept-Language header prefers."""
+def _asked_for(request: Request) -> Language:
+    """The language an archived body was asked for with, or else what the browser prefers."""
+    ui = request.query_params.get("ui", "")
+    if ui in Language.__members__.values():
+        return Language(ui)
     return words.negotiate(request.headers.get("accept-language", ""))
 
 

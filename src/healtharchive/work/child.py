@@ -84,13 +84,14 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def reap(self) -> int | None:
-        """The exit status; None when even a killed process does not end (a hung mount, row 11 of
-        the faults: it is left behind, never waited for)."""
+    def reap(self, timeout_seconds: float = REAP_SECONDS) -> int | None:
+        """The exit status, waited for this long; None when it still runs.
+
+        Even a killed process may not end, on a hung mount: it is left behind.
+        """
         try:
-            return self._process.wait(REAP_SECONDS)
+            return self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
-            logger.error("child %d was killed but does not end: it hangs in the kernel", self.pid)
             return None
 
     def __enter__(self) -> Child:

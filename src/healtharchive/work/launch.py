@@ -21,7 +21,7 @@ def main() -> None:
         sys.exit("the worker that started this child is gone")
     # The worker blocks the signals that it waits for, and a child inherits that.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    os.execvp(program[0], program)  # noqa: S606
+    os.execvp(program[0], program)
 
 
 if __name__ == "__main__":

@@ -140,9 +140,7 @@ def _completed(work: Work, outcome: Outcome, moment: Moment) -> Ending:
     return _ending(JobEvent.COMPLETE, outcome, columns)
 
 
-def _parked(
-    job: Job, outcome: Outcome, moment: Moment, policy: RetryPolicy, roll: Roll
-) -> Ending:
+def _parked(job: Job, outcome: Outcome, moment: Moment, policy: RetryPolicy, roll: Roll) -> Ending:
     streak = policy.back_off.streak_after(job.park_streak, moment.ran_seconds)
     not_before = policy.back_off.not_before(streak, moment.starts, moment.now, roll)
     columns = {

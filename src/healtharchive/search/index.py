@@ -1,0 +1,257 @@
+"""The full-text index: a tantivy directory, derived from the WARCs and safe to delete.
+
+Each document is one snapshot, under the key SEGMENT:OFFSET, and says until when it was the newest
+of its page: so "the latest", "the latest of this campaign" and "as of that day" are plain ranges.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+from healtharchive.model.errors import SetupError
+
+# A change of the schema takes another directory: the old one is left alone and a rebuild fills it.
+FORMAT = "v1"
+LOCK_NAME = "writer.lock"
+WRITER_BYTES = 60_000_000
+WRITER_THREADS = 1
+LOCK_POLL_SECONDS = 0.05
+LONGEST_TOKEN = 60
+ALWAYS = (1 << 62) - 1  # microseconds: the newest capture of its page has no end
+STEMMED = {"en": "english", "fr": "french"}
+LANGUAGES = (*STEMMED, "xx")
+EXACT = ("key", "page", "edition", "source", "campaign", "language", "kind", "digest")
+NUMBERS = ("status", "captured", "until", "until_in_edition", "capture_id", "snapshot_id")
+OS_ERROR = re.compile(r"(?:os error |code: )(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedPage:
+    """One snapshot as the index holds it. Moments are microseconds since 1970.
+
+    `page` is the same for all captures of a URL by a source, `edition` for those of one campaign.
+    """
+
+    key: str
+    page: str
+    edition: str
+    url: str
+    source: str
+    campaign: str
+    language: str
+    kind: str
+    mime: str
+    status: int
+    digest: str
+    captured: int
+    capture_id: int
+    snapshot_id: int
+    title: str
+    text: str
+    until: int = ALWAYS
+    until_in_edition: int = ALWAYS
+
+    @property
+    def written_in(self) -> str:
+        """Which of the index's text fields it is in."""
+        return self.language if self.language in STEMMED else "xx"
+
+    def document(self) -> tantivy.Document:
+        """As tantivy takes it."""
+        values = asdict(self)
+        values[f"title_{self.written_in}"] = values.pop("title")
+        values[f"text_{self.written_in}"] = values.pop("text")
+        values["words_of_url"] = self.url
+        return tantivy.Document(**values)
+
+
+PLAIN_FIELDS = tuple(
+    each.name for each in fields(IndexedPage) if each.name not in ("title", "text")
+)
+
+
+def stored_page(document: tantivy.Document) -> IndexedPage:
+    """The page a stored document was made of."""
+    values: dict[str, Any] = {name: document.get_first(name) for name in PLAIN_FIELDS}
+    for name in ("title", "text"):
+        found = [document.get_first(f"{name}_{language}") for language in LANGUAGES]
+        values[name] = next((each for each in found if each), "")
+    return IndexedPage(**values)
+
+
+class SearchIndex:
+    """The index in a directory. Many may read while one writes; writers wait for each other."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / FORMAT
+        self._index = _open(self.directory)
+        self.schema = self._index.schema
+
+    @staticmethod
+    def exists(directory: Path) -> bool:
+        """Whether there is an index of this program's format."""
+        return (directory / FORMAT / "meta.json").exists()
+
+    def searcher(self) -> tantivy.Searcher:
+        """The documents of the newest commit."""
+        self._index.reload()
+        return self._index.searcher()
+
+    def parse(self, text: str, names: Sequence[str], boosts: dict[str, float]) -> tantivy.Query:
+        """A query of the words in `text`, all of which must be there; never raises for it."""
+        query, _ = self._index.parse_query_lenient(
+            text, list(names), boosts, conjunction_by_default=True
+        )
+        return query
+
+    def by_term(self, name: str, value: str) -> list[IndexedPage]:
+        """Every document with exactly this value in an EXACT field."""
+        searcher = self.searcher()
+        return _having(searcher, self.schema, name, value)
+
+    def put(
+        self, pages: Iterable[IndexedPage], *, keep_waiting: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Add pages, or replace those with the same key, in one commit.
+
+        InterruptedError when `keep_waiting` says no before the index is free; OSError (28, 5, …).
+        """
+        fresh = {each.key: each for each in pages}
+        if not fresh:
+            return
+        with _lock(self.directory / LOCK_NAME, keep_waiting), _translated():
+            changed = self._changed(fresh)
+            writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
+            for page in changed:
+                writer.delete_documents_by_term("key", page.key)
+                writer.add_document(page.document())
+            writer.commit()
+            writer.wait_merging_threads()
+
+    def clear(self) -> None:
+        """Remove every document."""
+        with _lock(self.directory / LOCK_NAME, lambda: True), _translated():
+            writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
+            writer.delete_all_documents()
+            writer.commit()
+            writer.wait_merging_threads()
+
+    def _changed(self, fresh: dict[str, IndexedPage]) -> list[IndexedPage]:
+        """The fresh pages, and those whose successor changes, each with its right `until`."""
+        searcher = self.searcher()
+        by_page: dict[str, dict[str, IndexedPage]] = defaultdict(dict)
+        for page in fresh.values():
+            by_page[page.page][page.key] = page
+        changed: list[IndexedPage] = []
+        for name, group in by_page.items():
+            before = {each.key: each for each in _having(searcher, self.schema, "page", name)}
+            for page in _with_successors(list({**before, **group}.values())):
+                if page.key in fresh or page != before[page.key]:
+                    changed.append(page)
+        return changed
+
+
+def _with_successors(pages: list[IndexedPage]) -> list[IndexedPage]:
+    """The captures of one page, each with the moment of the next one."""
+    newest_first = sorted(pages, key=lambda each: (each.captured, each.key), reverse=True)
+    found: list[IndexedPage] = []
+    until = ALWAYS
+    in_edition: dict[str, int] = {}
+    for page in newest_first:
+        of_edition = in_edition.get(page.edition, ALWAYS)
+        found.append(replace(page, until=until, until_in_edition=of_edition))
+        until = in_edition[page.edition] = page.captured
+    return found
+
+
+def _having(
+    searcher: tantivy.Searcher, schema: tantivy.Schema, name: str, value: str
+) -> list[IndexedPage]:
+    query = tantivy.Query.term_query(schema, name, value, "basic")
+    found = searcher.search(query, limit=max(1, searcher.num_docs))
+    return [stored_page(searcher.doc(address)) for _, address in found.hits]
+
+
+def _open(directory: Path) -> tantivy.Index:
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with _translated():
+            index = tantivy.Index(_schema(), str(directory), True)
+    except ValueError as error:
+        raise SetupError(
+            f"The search index in {directory} cannot be used: {str(error).rstrip('.')}.",
+            f"Move {directory} away and run `healtharchive rebuild`.",
+        ) from error
+    for name, analyzer in _analyzers().items():
+        index.register_tokenizer(name, analyzer)
+    return index
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for name in EXACT:
+        builder.add_text_field(name, stored=True, tokenizer_name="raw", index_option="basic")
+    for name in NUMBERS:
+        builder.add_integer_field(name, stored=True, indexed=True, fast=True)
+    for name in ("url", "mime"):
+        builder.add_text_field(name, stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("words_of_url", tokenizer_name="words_xx")
+    for language in LANGUAGES:
+        for name in (f"title_{language}", f"text_{language}"):
+            builder.add_text_field(name, stored=True, tokenizer_name=f"words_{language}")
+    return builder.build()
+
+
+def _analyzers() -> dict[str, tantivy.TextAnalyzer]:
+    """Words in lower case, stemmed, and only then without accents, which the stemmers need."""
+    found = {}
+    for language in LANGUAGES:
+        builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        builder = builder.filter(tantivy.Filter.remove_long(LONGEST_TOKEN))
+        builder = builder.filter(tantivy.Filter.lowercase())
+        if language in STEMMED:
+            builder = builder.filter(tantivy.Filter.stemmer(STEMMED[language]))
+        found[f"words_{language}"] = builder.filter(tantivy.Filter.ascii_fold()).build()
+    return found
+
+
+@contextmanager
+def _lock(path: Path, keep_waiting: Callable[[], bool]) -> Iterator[None]:
+    """The right to write: tantivy has its own lock, but does not wait for it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not keep_waiting():
+                    raise InterruptedError("stopped while it waited for the index") from None
+                time.sleep(LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """tantivy's errors of the disk as OSError with its number, so that they can be classified."""
+    try:
+        yield
+    except ValueError as error:
+        found = OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        number = int(found.group(1))
+        raise OSError(number, f"{os.strerror(number)} (search index)") from error

@@ -1,0 +1,86 @@
+"""The API: the facts of every page as JSON, under addresses that no language names.
+
+Each answer is the one that its page gives for ?format=json: one function makes both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from healtharchive.web import campaigns, captures, jobs, search, sources
+from healtharchive.web.finding import Findings
+from healtharchive.web.trouble import Trouble
+
+router = APIRouter(prefix="/api")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One parameter of the search, for the description."""
+
+    name: str
+    description: str
+
+
+_FIELDS = (
+    _Field("q", "Words to find; a phrase in quotation marks."),
+    _Field("source", "Code of a source, such as hc."),
+    _Field("campaign", "Name of a campaign, such as annual-2026."),
+    _Field("lang", "Language of the page: en or fr."),
+    _Field("type", "html, pdf or text."),
+    _Field("from", "First day of capture, such as 2026-01-24 (UTC)."),
+    _Field("to", "Last day of capture."),
+    _Field("which", "latest: the latest capture of each page; all: every capture."),
+    _Field("sort", "relevance, newest or oldest."),
+    _Field("page", "Page of results, from 1."),
+)
+_SEARCH = {
+    "parameters": [
+        {
+            "name": field.name,
+            "in": "query",
+            "required": False,
+            "description": field.description,
+            "schema": {"type": "string"},
+        }
+        for field in _FIELDS
+    ]
+}
+_MISSING: dict[int | str, dict[str, object]] = {404: {"model": Trouble}}
+
+router.add_api_route(
+    "/search",
+    search.show,
+    response_model=Findings,
+    responses={422: {"model": search.SearchErrors}},
+    openapi_extra=_SEARCH,
+    name="search",
+)
+router.add_api_route(
+    "/captures/{capture_id}",
+    captures.show,
+    response_model=captures.CaptureFacts,
+    responses=_MISSING,
+    name="capture",
+)
+router.add_api_route(
+    "/campaigns", campaigns.show_all, response_model=campaigns.Campaigns, name="campaigns"
+)
+router.add_api_route(
+    "/campaigns/{name}",
+    campaigns.show,
+    response_model=campaigns.CampaignFacts,
+    responses=_MISSING,
+    name="campaign",
+)
+router.add_api_route("/jobs", jobs.show_all, response_model=jobs.Jobs, name="jobs")
+router.add_api_route(
+    "/jobs/{job_id}",
+    jobs.show,
+    response_model=jobs.JobStory,
+    responses=_MISSING,
+    name="job",
+)
+router.add_api_route("/sources", sources.show_all, response_model=sources.Sources, name="sources")

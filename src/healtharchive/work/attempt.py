@@ -1,0 +1,270 @@
+"""One attempt from its claim to its end: the child, its lease, and what follows for the job."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import queue
+from dataclasses import dataclass
+
+from healtharchive.model.attempts import Work, recent_starts
+from healtharchive.model.blame import Blame, classify, classify_errno
+from healtharchive.model.errors import HealthArchiveError, LeaseLost
+from healtharchive.model.leases import Claim, finish, note_child
+from healtharchive.model.orders import Counts, CrawlOrder, IndexOrder, Report
+from healtharchive.model.progress import settled_urls
+from healtharchive.model.sources import get_source
+from healtharchive.model.states import JobStatus
+from healtharchive.storage.probe import ProbeResult
+from healtharchive.work.child import Child
+from healtharchive.work.heart import Heart
+from healtharchive.work.means import Means
+from healtharchive.work.order import crawl_order, index_order
+from healtharchive.work.outage import OUTAGES, describe, ride_out
+from healtharchive.work.policy import (
+    Exit,
+    Moment,
+    Outcome,
+    ending_of,
+    outcome_of_death,
+    outcome_of_fault,
+    outcome_of_report,
+)
+from healtharchive.work.stopping import Stop
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.2
+LOST_STOP_SECONDS = 2.0  # for a child whose job is another's: it can write nothing anyway
+KILL_GRACE_SECONDS = 3.0
+GIVE_UP_SECONDS = 5.0
+
+
+def supervise(claim: Claim, means: Means, stop: Stop) -> JobStatus | None:
+    """Run an attempt to its end; the job's state afterwards, None when it is another's by now."""
+    with Heart(claim, means) as heart:
+        outcome = _outcome(claim, means, stop, heart)
+    logger.info(
+        "job %d, %s attempt %d: %s %s",
+        claim.job.id,
+        claim.work,
+        claim.fence,
+        outcome.exit,
+        outcome.reason,
+    )
+    return _conclude(claim, means, stop, heart, outcome)
+
+
+# -- the child's life ----------------------------------------------------------------------
+
+
+def _outcome(claim: Claim, means: Means, stop: Stop, heart: Heart) -> Outcome:
+    try:
+        seen = means.probe(claim.job.output_dir)
+        refusal = _refusal(seen, claim, means)
+        if refusal is not None:
+            return refusal
+        order = _order(claim, means, heart, seen)
+        with Child(means.commands[claim.work], order, means.environment(claim.work)) as child:
+            heart.on_renewal(child.renew)
+            return _Watch(claim, means, stop, heart, child).run()
+    except LeaseLost as error:
+        return Outcome(Exit.FENCED, str(error))
+    except OUTAGES as error:
+        return Outcome(Exit.INFRA, f"database unreachable: {describe(error)}", Blame.HOST)
+    except HealthArchiveError as error:
+        return Outcome(Exit.FAILED, str(error), Blame.JOB)
+    except OSError as error:
+        return outcome_of_fault(classify(error))
+    except Exception as error:
+        logger.exception("job %d: a bug in its supervision", claim.job.id)
+        return outcome_of_fault(classify(error))
+
+
+def _refusal(seen: ProbeResult, claim: Claim, means: Means) -> Outcome | None:
+    """Why nothing is started in this place; None when it may be."""
+    if seen.fault is not None:
+        return outcome_of_fault(seen.fault)
+    limit = means.settings.spool_full_percent
+    if claim.work is Work.CRAWL and seen.used_percent >= limit:
+        detail = f"{seen.used_percent:.0f} % of the disk under {seen.path} is used"
+        return outcome_of_fault(classify_errno(errno.ENOSPC, detail))
+    return None
+
+
+def _order(claim: Claim, means: Means, heart: Heart, seen: ProbeResult) -> CrawlOrder | IndexOrder:
+    if claim.work is Work.INDEX:
+        return index_order(claim.job, claim.fence)
+
+    def ask() -> CrawlOrder:
+        with means.database.read() as connection:
+            source = get_source(connection, claim.job.source)
+        return crawl_order(
+            means.settings, claim.job, source, claim.fence, disk_bytes=seen.disk_bytes
+        )
+
+    return ride_out(
+        ask,
+        give_up=lambda: heart.lapsed or heart.lost,
+        wait=Stop(means.clock).wait,
+        roll=means.roll,
+    )
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Watches one child: takes its reports, stops it when there is a reason to."""
+
+    claim: Claim
+    means: Means
+    stop: Stop
+    heart: Heart
+    child: Child
+    asked: str = ""  # why we told the child to stop
+    lease_lapsed: bool = False
+    kill_at: float = float("inf")
+    end: Report | None = None
+    noted: bool = False
+    reported_progress: bool = False
+
+    def run(self) -> Outcome:
+        """How it ended."""
+        silent_ticks = 0
+        while silent_ticks < 2:
+            self._stop_if_there_is_a_reason()
+            try:
+                report = self.child.next_report(TICK_SECONDS)
+            except queue.Empty:
+                # Its output may stay open after its death, in a process that it started.
+                silent_ticks += self.child.status is not None
+                continue
+            if report is None:
+                break
+            self._take(report)
+        return self._judge(self._status())
+
+    def _take(self, report: Report) -> None:
+        self.heart.note(report)
+        self.reported_progress |= report.kind in ("progress", "segment")
+        if report.kind == "end":
+            self.end = report
+        if not self.noted:
+            self.noted = True
+            self._note_child()
+
+    def _note_child(self) -> None:
+        try:
+            with self.means.database.begin() as connection:
+                note_child(connection, self.claim, self.child.pid)
+        except (*OUTAGES, LeaseLost) as error:
+            # Only information for people; the heartbeat finds out what it means.
+            logger.warning("job %d: its process was not noted: %s", self.claim.job.id, error)
+
+    def _stop_if_there_is_a_reason(self) -> None:
+        now = self.means.clock.monotonic()
+        reason, grace_seconds = self._reason_to_stop()
+        if reason and self.kill_at > now + grace_seconds + KILL_GRACE_SECONDS:
+            self.asked = self.asked or reason
+            self.kill_at = now + grace_seconds + KILL_GRACE_SECONDS
+            self.child.stop(reason, grace_seconds)
+        if now >= self.kill_at:
+            self.child.kill()
+
+    def _reason_to_stop(self) -> tuple[str, float]:
+        """Why the child has to stop now and how long it may take; ("", 0) when it has not."""
+        stop_seconds = self.means.settings.stop_seconds
+        if self.heart.lost:
+            return "the lease was lost", LOST_STOP_SECONDS
+        if self.heart.lapsed:
+            self.lease_lapsed = True
+            return "the lease could not be renewed", min(stop_seconds, LOST_STOP_SECONDS)
+        if self.asked:
+            return "", 0.0
+        if self.stop.asked:
+            return self.stop.reason, stop_seconds
+        if self.heart.requested:
+            return f"{self.heart.requested} was asked for", stop_seconds
+        return "", 0.0
+
+    def _status(self) -> int | None:
+        """The child's exit status, after it was killed if it does not end by itself."""
+        status = self.child.reap(KILL_GRACE_SECONDS)
+        if status is None:
+            self.child.kill()
+            status = self.child.reap()
+        return status
+
+    def _judge(self, status: int | None) -> Outcome:
+        if self.heart.lost:
+            return Outcome(Exit.FENCED, "the lease was lost")
+        finished = self.end is not None and self.end.outcome in ("complete", "limit")
+        if not finished and self._starved():
+            why = self.heart.trouble or "this process did not run for longer than its lease"
+            reason = f"the lease could not be renewed: {why}"
+            return Outcome(Exit.INFRA, reason, Blame.HOST, progressed=self._progressed())
+        if self.end is not None:
+            return outcome_of_report(self.end, progressed=self._progressed())
+        if status is None:
+            return outcome_of_fault(classify_errno(errno.EIO, "its process hangs in the kernel"))
+        return outcome_of_death(status, asked_to_stop=self.asked, progressed=self._progressed())
+
+    def _starved(self) -> bool:
+        """Whether it ended because the database did not let us renew the lease.
+
+        The child counts its lease down too, and may have given up just before we did.
+        """
+        if self.lease_lapsed:
+            return True
+        gave_up = self.end is not None and self.end.outcome in ("stopped", "fenced")
+        return gave_up and not self.asked and bool(self.heart.trouble)
+
+    def _progressed(self) -> bool:
+        if self.claim.work is Work.INDEX:
+            return self.reported_progress
+        before, after = self.claim.job.counts, self.heart.counts or Counts()
+        return settled_urls(after) > settled_urls(before)
+
+
+# -- what follows --------------------------------------------------------------------------
+
+
+def _conclude(
+    claim: Claim, means: Means, stop: Stop, heart: Heart, outcome: Outcome
+) -> JobStatus | None:
+    """Write how it ended, however long the database is away; None when the job is another's."""
+    if outcome.exit is Exit.FENCED:
+        return None
+
+    def give_up() -> bool:
+        return stop.asked and stop.since_seconds > means.settings.stop_seconds + GIVE_UP_SECONDS
+
+    def patiently_wait(seconds: float) -> None:
+        # Once a stop was asked for, its own wait returns at once and would make this loop spin.
+        Stop(means.clock).wait(seconds) if stop.asked else stop.wait(seconds)
+
+    try:
+        ride_out(heart.flush, give_up=give_up, wait=patiently_wait, roll=means.roll)
+        return ride_out(
+            lambda: _write_ending(claim, means, outcome),
+            give_up=give_up,
+            wait=patiently_wait,
+            roll=means.roll,
+        )
+    except LeaseLost:
+        return None
+    except OUTAGES as error:
+        logger.error("job %d: its end was not written: %s", claim.job.id, describe(error))
+        return None  # the lease runs out, and the next worker continues from the frontier
+
+
+def _write_ending(claim: Claim, means: Means, outcome: Outcome) -> JobStatus:
+    with means.database.begin() as connection:
+        now = means.database.now(connection)
+        moment = Moment(
+            now,
+            (now - claim.at).total_seconds(),
+            recent_starts(connection, claim.job.id, claim.work, now),
+        )
+        ending = ending_of(claim.job, claim.work, outcome, moment, means.policy, means.roll)
+        assert ending is not None  # only a fenced attempt has none
+        return finish(means.database, connection, claim, ending, actor=means.actor)

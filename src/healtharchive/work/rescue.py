@@ -1,0 +1,57 @@
+"""Rescue: takes jobs back from holders that are gone, never from one that only runs long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from healtharchive.model.leases import Lease, list_leases, rescue
+from healtharchive.work.holder import is_gone
+from healtharchive.work.means import Means
+
+
+@dataclass(slots=True)
+class Rescuer:
+    """Remembers which leases it has seen run out, and since when.
+
+    A lease that ran out is only rescued when it is still the same a heartbeat later: after an
+    outage of the database every lease has run out, and the living deserve to say so first.
+    """
+
+    means: Means
+    _seen: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def look(self) -> list[int]:
+        """Rescue what is due; the ids of the jobs. Outages of the database are the caller's."""
+        database = self.means.database
+        with database.read() as connection:
+            now = database.now(connection)
+            leases = [each for each in list_leases(connection) if each.owner != self.means.holder]
+        overdue = {each: each.expires_at <= now for each in leases}
+        self._forget({(each.job_id, each.fence) for each, late in overdue.items() if late})
+        return [each.job_id for each, late in overdue.items() if self._rescued(each, late)]
+
+    def _rescued(self, lease: Lease, late: bool) -> bool:
+        if is_gone(lease.owner):
+            return self._take(lease, "its process does not exist any more")
+        if late and self._waited(lease):
+            return self._take(lease, "its lease ran out")
+        return False
+
+    def _waited(self, lease: Lease) -> bool:
+        now = self.means.clock.monotonic()
+        first_seen = self._seen.setdefault((lease.job_id, lease.fence), now)
+        return now - first_seen >= self.means.settings.heartbeat_seconds
+
+    def _take(self, lease: Lease, evidence: str) -> bool:
+        with self.means.database.begin() as connection:
+            return rescue(
+                self.means.database,
+                connection,
+                lease,
+                actor=self.means.actor,
+                evidence={"seen": evidence, "expired_at": lease.expires_at.isoformat()},
+            )
+
+    def _forget(self, overdue: set[tuple[int, int]]) -> None:
+        for key in set(self._seen) - overdue:
+            del self._seen[key]

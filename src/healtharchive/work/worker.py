@@ -1,0 +1,273 @@
+"""The worker: claims jobs, runs each attempt in a thread of its own, stops when it is told to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from healtharchive.model.attempts import Work, next_start, recent_starts
+from healtharchive.model.clock import Clock
+from healtharchive.model.database import Database
+from healtharchive.model.errors import BadInput
+from healtharchive.model.jobs import Job, get_job
+from healtharchive.model.journal import record
+from healtharchive.model.leases import Claim, ClaimTerms, any_due, claim
+from healtharchive.model.states import JobStatus
+from healtharchive.settings import Settings
+from healtharchive.work import signals
+from healtharchive.work.attempt import supervise
+from healtharchive.work.means import Means
+from healtharchive.work.outage import OUTAGES, PACE, describe
+from healtharchive.work.rescue import Rescuer
+from healtharchive.work.stopping import Stop
+
+logger = logging.getLogger(__name__)
+
+END_SECONDS = 15.0  # beyond the children's own deadline, to kill them and write their ends
+# The index has one writer at a time, and pages that are captured should be found soon.
+MOST_INDEXING = 1
+
+
+def run(settings: Settings, database: Database, clock: Clock) -> int:
+    """Work until SIGTERM or SIGINT; the exit status.
+
+    To be called in the main thread. The signal's sender is written to the journal.
+    """
+    worker = Worker(Means(settings=settings, database=database, clock=clock))
+    with signals.watched(worker.on_signal):
+        worker.work()
+    return 0
+
+
+def run_one(
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    job_id: int,
+    *,
+    until_settled: bool = False,
+) -> Job:
+    """Run one job now and return what became of it; BadInput when it cannot be started now.
+
+    Whatever is due is done: its crawl, or its indexing. With `until_settled` it goes on, through
+    waits too, until nothing more happens to the job by itself or a signal stops this process.
+    """
+    worker = Worker(Means(settings=settings, database=database, clock=clock), job_id=job_id)
+    with signals.watched(worker.on_signal):
+        return worker.work_on_one(until_settled=until_settled)
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker. `job_id` narrows it to one job. Use `work`, or `turn` again and again."""
+
+    means: Means
+    job_id: int | None = None
+    stop: Stop = field(init=False)
+    _rescuer: Rescuer = field(init=False)
+    _running: dict[threading.Thread, Claim] = field(default_factory=dict)
+    _outages: int = 0
+    _rescue_at: float = float("-inf")
+    _stop_signal: signals.StopSignal | None = None
+
+    def __post_init__(self) -> None:
+        self.stop = Stop(self.means.clock)
+        self._rescuer = Rescuer(self.means)
+
+    def on_signal(self, received: signals.StopSignal) -> None:
+        """Stop because of a signal; its sender goes into the journal."""
+        logger.info("stopping: %s", received.sentence)
+        if not self.stop.asked:
+            self._stop_signal = received
+        self.stop.ask(received.sentence)
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Claim and run jobs until a stop is asked for and every attempt has ended."""
+        with self._journalled():
+            while not self.stop.asked:
+                self.stop.wait(self.turn())
+
+    def work_on_one(self, *, until_settled: bool) -> Job:
+        """See `run_one`."""
+        assert self.job_id is not None
+        with self.means.database.read() as connection:
+            get_job(connection, self.job_id)
+        with self._journalled():
+            begun = self._begin_one()
+            while not self.stop.asked and (self.running or until_settled):
+                if until_settled and not self.running and self._settled():
+                    break
+                begun = begun or bool(self.running)
+                pause = self.turn() if until_settled else self._collect()
+                self.stop.wait(min(pause, self.means.settings.poll_seconds))
+        with self.means.database.read() as connection:
+            job = get_job(connection, self.job_id)
+            if begun or until_settled:
+                return job
+            raise self._refusal(job)
+
+    def turn(self) -> float:
+        """Collect what ended, rescue what is lost, start what is due; seconds until the next turn.
+
+        A database that is away costs a longer wait and nothing else.
+        """
+        self._collect()
+        try:
+            self._rescue()
+            while self._start_next():
+                pass
+        except OUTAGES as error:
+            self._outages += 1
+            if self._outages == 1:
+                logger.warning("the database cannot be used: %s", describe(error))
+            return PACE.wait_seconds(self._outages, self.means.roll)
+        if self._outages:
+            logger.info("the database is back")
+        self._outages = 0
+        return self.means.settings.poll_seconds
+
+    @property
+    def running(self) -> list[Claim]:
+        """The attempts that run now."""
+        return [held for thread, held in self._running.items() if thread.is_alive()]
+
+    def finish(self) -> None:
+        """Wait until every attempt has ended; at most until their deadlines are over."""
+        for thread in list(self._running):
+            thread.join(self.means.settings.stop_seconds + END_SECONDS)
+        self._collect()
+
+    # -- steps of a turn ----------------------------------------------------------------------
+
+    def _collect(self) -> float:
+        for thread in [each for each in self._running if not each.is_alive()]:
+            del self._running[thread]
+        return self.means.settings.poll_seconds
+
+    def _rescue(self) -> None:
+        now = self.means.clock.monotonic()
+        if now < self._rescue_at:
+            return
+        for job_id in self._rescuer.look():
+            logger.warning("job %d was rescued from a worker that is gone", job_id)
+        self._rescue_at = now + self.means.settings.heartbeat_seconds / 2
+
+    def _start_next(self) -> bool:
+        """Start one attempt if there is room and something due; whether it did."""
+        free = self.means.settings.worker_jobs - len(self._running)
+        if free <= 0 or self.stop.asked:
+            return False
+        held = self._claim_next()
+        if held is not None:
+            self._start(held)
+        return held is not None
+
+    def _claim_next(self) -> Claim | None:
+        indexing = sum(held.work is Work.INDEX for held in self._running.values())
+        kinds = [Work.INDEX, Work.CRAWL] if indexing < MOST_INDEXING else [Work.CRAWL]
+        database, terms = self.means.database, self._terms()
+        for work in kinds:
+            # Asked before it is claimed: an idle worker takes no write lock on SQLite.
+            with database.read() as connection:
+                due = any_due(database, connection, work, terms)
+            if not due:
+                continue
+            with database.begin() as connection:
+                held = claim(database, connection, work, terms)
+            if held is not None:
+                return held
+        return None
+
+    def _start(self, held: Claim) -> None:
+        thread = threading.Thread(
+            target=supervise,
+            args=(held, self.means, self.stop),
+            name=f"job-{held.job.id}",
+            daemon=True,
+        )
+        self._running[thread] = held
+        thread.start()
+
+    def _terms(self) -> ClaimTerms:
+        settings = self.means.settings
+        return ClaimTerms(
+            self.means.holder,
+            self.means.actor,
+            settings.lease_seconds,
+            settings.starts_per_hour,
+            self.job_id,
+        )
+
+    # -- one job ------------------------------------------------------------------------------
+
+    def _begin_one(self) -> bool:
+        self._rescue()
+        return self._start_next()
+
+    def _settled(self) -> bool:
+        try:
+            with self.means.database.read() as connection:
+                return get_job(connection, self.job_id or 0).settled
+        except OUTAGES:
+            return False
+
+    def _refusal(self, job: Job) -> BadInput:
+        cure = f"`healtharchive why job {job.id}` tells how it came to that."
+        if job.status in (JobStatus.RUNNING, JobStatus.INDEXING):
+            return BadInput(f"Job {job.id} is {job.status} at {job.lease_owner} already.", cure)
+        if job.not_before is not None:
+            reason = job.parked_reason or job.last_error or ""
+            return BadInput(
+                f"Job {job.id} waits until {job.not_before:%Y-%m-%dT%H:%M:%SZ}: {reason}.",
+                f"`healtharchive retry-job --id {job.id}` lets it run now.",
+            )
+        again = self._next_start(job)
+        if again:
+            return BadInput(f"Job {job.id} was started too often: not before {again}.", cure)
+        return BadInput(f"Job {job.id} is {job.status}: there is nothing to run.", cure)
+
+    def _next_start(self, job: Job) -> str:
+        work = Work.INDEX if job.status is JobStatus.COMPLETED else Work.CRAWL
+        with self.means.database.read() as connection:
+            now = self.means.database.now(connection)
+            starts = recent_starts(connection, job.id, work, now)
+        again = next_start(starts, self.means.settings.starts_per_hour, now)
+        return f"{again:%Y-%m-%dT%H:%M:%SZ}" if again else ""
+
+    # -- the journal --------------------------------------------------------------------------
+
+    @contextmanager
+    def _journalled(self) -> Iterator[None]:
+        """Writes that the worker began and ended, and which signal ended it."""
+        self._record("started", "it was started")
+        try:
+            yield
+        finally:
+            self.stop.ask("its work is done")
+            if self._stop_signal is not None:
+                received = self._stop_signal
+                self._record("stop_signal", received.sentence, received.evidence)
+            self.finish()
+            self._record("stopped", self.stop.reason)
+
+    def _record(self, what: str, why: str, evidence: dict[str, object] | None = None) -> None:
+        database = self.means.database
+        try:
+            with database.begin() as connection:
+                record(
+                    connection,
+                    at=database.now(connection),
+                    actor=self.means.actor,
+                    subject="worker",
+                    subject_id=self.means.holder[:128],
+                    what=what,
+                    why=why,
+                    evidence=evidence,
+                )
+        except OUTAGES as error:
+            logger.warning("the journal misses that the worker %s: %s", what, describe(error))

@@ -1,0 +1,155 @@
+"""Segments through death and disk trouble: what was confirmed is whole, the rest is fetched again."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fastwarc.warc import ArchiveIterator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from healtharchive.crawl.batch import Batch, Capture, FoundUrl, Kind
+from healtharchive.crawl.frontier import Frontier
+from healtharchive.crawl.segments import Segments
+from healtharchive.model.errors import LeaseLost
+from healtharchive.warc.digest import sha256_file
+from healtharchive.warc.record import dns_record, warcinfo
+from healtharchive.warc.segment import OpenSegment, SegmentBroken
+
+NOW = datetime(2026, 1, 24, 6, 28, tzinfo=UTC)
+ORIGIN = "https://a.example"
+
+
+def begin(directory: Path, fence: int = 1, urls: int = 0) -> tuple[Frontier, Segments]:
+    frontier = Frontier(directory / "frontier.sqlite", fence)
+    found = [FoundUrl(f"{ORIGIN}/{n}", ORIGIN, Kind.PAGE, 1) for n in range(urls)]
+    frontier.commit(Batch(found=found))
+    return frontier, Segments(frontier, directory / "warcs", "hc-test-job1")
+
+
+def confirm(frontier: Frontier, segment: OpenSegment, url_ids: list[int]) -> None:
+    """Write and commit one small record for each URL."""
+    batch = Batch(segment=segment.name)
+    for url_id in url_ids:
+        record = dns_record(f"host-{url_id}", ["192.0.2.1"], 60, NOW)
+        offset, length = segment.append([record], 1)
+        digest = f"sha256:{url_id}"
+        batch.captures.append(
+            Capture("response", offset, length, 1, offset, length, url_id, payload_digest=digest)
+        )
+    segment.sync()
+    frontier.commit(batch)
+
+
+def records_in(path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(1 for _ in ArchiveIterator(stream, verify_digests=True))
+
+
+def test_a_sealed_segment_is_listed_with_its_true_digest_size_and_count(tmp_path: Path) -> None:
+    frontier, segments = begin(tmp_path, urls=3)
+    segment = segments.open_next()
+    segment.append([warcinfo(segment.name, NOW, [("software", "test")])], 1)
+    confirm(frontier, segment, [1, 2, 3])
+    sealed = segments.seal(segment, NOW)
+    assert sha256_file(Path(sealed.path)) == (sealed.sha256, sealed.size_bytes)
+    assert records_in(Path(sealed.path)) == sealed.records == 4
+    (line,) = (tmp_path / "warcs/manifest.jsonl").read_text().splitlines()
+    assert json.loads(line)["sha256"] == sealed.sha256
+    frontier.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(cut=st.integers(min_value=0, max_value=400), junk=st.binary(max_size=50))
+def test_recovery_keeps_what_was_confirmed_and_requeues_what_was_lost(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, junk: bytes
+) -> None:
+    directory = tmp_path_factory.mktemp("job")
+    frontier, segments = begin(directory, urls=6)
+    segment = segments.open_next()
+    confirm(frontier, segment, [1, 2, 3, 4])
+    segment.append([dns_record("torn", ["192.0.2.9"], 60, NOW)], 1)  # never confirmed
+    segment.close()
+    frontier.close()
+    size = segment.open_path.stat().st_size
+    os.truncate(segment.open_path, max(0, size - cut))
+    with segment.open_path.open("ab") as stream:
+        stream.write(junk)
+
+    frontier, segments = begin(directory, fence=2)
+    segments.recover(NOW)
+    counts = frontier.count()
+    assert counts.add_up
+    assert counts.found == 6
+    kept = sum(records_in(Path(each.path)) for each in segments.sealed())
+    assert kept == counts.done
+    assert counts.queued == 6 - kept
+    assert kept >= 4 - cut // 100
+    assert segments.recover(NOW) == []
+    assert not list((directory / "warcs").glob("*.open"))
+    frontier.close()
+
+
+def test_a_crash_between_the_rename_and_the_commit_of_a_seal_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    frontier, segments = begin(tmp_path, urls=2)
+    segment = segments.open_next()
+    confirm(frontier, segment, [1, 2])
+    os.rename(segment.open_path, segment.final_path)
+    frontier.close()
+    frontier, segments = begin(tmp_path, fence=2)
+    (recovery,) = segments.recover(NOW)
+    assert recovery.requeued_urls == 0
+    (sealed,) = segments.sealed()
+    assert sealed.records == 2
+    assert sha256_file(segment.final_path)[0] == sealed.sha256
+    frontier.close()
+
+
+def test_a_revisit_of_a_lost_payload_is_captured_again(tmp_path: Path) -> None:
+    frontier, segments = begin(tmp_path, urls=2)
+    first = segments.open_next()
+    confirm(frontier, first, [1])
+    second = segments.open_next()
+    offset, length = second.append([dns_record("again", ["192.0.2.1"], 60, NOW)], 1)
+    second.sync()
+    revisit = Capture("revisit", offset, length, 1, offset, length, 2, payload_digest="sha256:1")
+    frontier.commit(Batch(segment=second.name, captures=[revisit]))
+    frontier.close()
+    os.truncate(first.open_path, 10)
+    frontier, segments = begin(tmp_path, fence=2)
+    segments.recover(NOW)
+    assert frontier.count().queued == 2
+    assert frontier.count().done == 0
+    frontier.close()
+
+
+def test_a_stale_attempt_cannot_seal(tmp_path: Path) -> None:
+    frontier, segments = begin(tmp_path, urls=1)
+    segment = segments.open_next()
+    confirm(frontier, segment, [1])
+    later = Frontier(tmp_path / "frontier.sqlite", 2)
+    with pytest.raises(LeaseLost):
+        segments.seal(segment, NOW)
+    assert not segment.final_path.exists()
+    later.close()
+    frontier.close()
+
+
+def test_after_a_failed_write_a_segment_takes_nothing_more(tmp_path: Path) -> None:
+    segment = OpenSegment(tmp_path, "x.warc.gz")
+
+    def failing() -> list[bytes]:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        segment.append((piece for piece in failing()), 1)
+    for again in (segment.sync, segment.publish, lambda: segment.append([b"x"], 1)):
+        with pytest.raises(SegmentBroken):
+            again()
+    segment.close()

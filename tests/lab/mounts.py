@@ -1,0 +1,197 @@
+"""Real mounts that can be full, read-only, or stale with errno 107. Root and loopback only."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.postgres import free_port
+from tests.lab.processes import kill, kill_tree, spawn, wait_for
+
+COMMAND_SECONDS = 20.0
+
+
+@contextmanager
+def tmpfs(path: Path, size: str = "8m") -> Iterator[Path]:
+    """A file system of this size mounted at the directory, which is made."""
+    path.mkdir(parents=True, exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "lab", str(path))
+    try:
+        yield path
+    finally:
+        unmount(path)
+
+
+def resize(path: Path, size: str) -> None:
+    """Give a mounted tmpfs another size."""
+    _run("mount", "-o", f"remount,size={size}", str(path))
+
+
+def set_read_only(path: Path, read_only: bool = True) -> None:
+    """Turn a mount read-only (EROFS), or back."""
+    _run("mount", "-o", f"remount,{'ro' if read_only else 'rw'}", str(path))
+
+
+@contextmanager
+def bind(source: Path, path: Path) -> Iterator[Path]:
+    """A directory seen at a second place too; it stays tied to the mount it was made from."""
+    path.mkdir(parents=True, exist_ok=True)
+    _run("mount", "--bind", str(source), str(path))
+    try:
+        yield path
+    finally:
+        unmount(path)
+
+
+def unmount(path: Path) -> None:
+    """Take a mount away at once, even when it is dead and has open files."""
+    subprocess.run(
+        ["umount", "-l", str(path)],
+        timeout=COMMAND_SECONDS,
+        check=False,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether the kernel lists a mount there; never touches the path itself."""
+    place = str(path.absolute())
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split(" ")[4] == place for line in lines)
+
+
+@dataclass(frozen=True)
+class Server:
+    """An sshd of our own on loopback, which serves `files` over SFTP."""
+
+    directory: Path
+    port: int
+
+    @property
+    def files(self) -> Path:
+        """What the server's clients see, as it lies on the local disk."""
+        return self.directory / "files"
+
+    @property
+    def key(self) -> Path:
+        """The private key that opens it."""
+        return self.directory / "client_key"
+
+
+@dataclass
+class Sshfs:
+    """A mount of the server's files through sshfs."""
+
+    server: Server
+    path: Path
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The pid of sshfs."""
+        assert self._process is not None, "not mounted"
+        return self._process.pid
+
+    def mount(self) -> None:
+        """Mount it (again), and wait until it is there."""
+        options = {
+            "IdentityFile": self.server.key,
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+            "ServerAliveInterval": 2,
+            "ServerAliveCountMax": 2,
+        }
+        command = ["sshfs", "-f", "-p", str(self.server.port), "-o", "reconnect,allow_other"]
+        for name, value in options.items():
+            command += ["-o", f"{name}={value}"]
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        command += [f"{user}@127.0.0.1:{self.server.files}", str(self.path)]
+        self._process = spawn(command, log=self.server.directory / "sshfs.log")
+        wait_for(lambda: is_mounted(self.path), what=f"sshfs mounted {self.path}")
+
+    def make_stale(self) -> None:
+        """Kill sshfs: from now on the path, and binds of it, give errno 107."""
+        if self._process is not None:
+            kill_tree(self._process)
+
+    def hang(self) -> None:
+        """Stop sshfs: from now on touching the path blocks, until `resume`."""
+        kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a hung sshfs go on."""
+        kill(self.pid, signal.SIGCONT)
+
+    def unmount(self) -> None:
+        """End the mount and its process, whatever state they are in."""
+        self.make_stale()
+        unmount(self.path)
+
+    def mend(self) -> None:
+        """Unmount what is dead and mount anew."""
+        self.unmount()
+        self.mount()
+
+
+@contextmanager
+def sshd() -> Iterator[Server]:
+    """An sshd that lives as long as the block."""
+    directory = Path(tempfile.mkdtemp(prefix="lab-sshd-"))
+    server = Server(directory, free_port())
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, directory, ignore_errors=True)
+        server.files.mkdir()
+        for name in ("host_key", "client_key"):
+            _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name))
+        shutil.copy(directory / "client_key.pub", directory / "authorized_keys")
+        Path("/run/sshd").mkdir(exist_ok=True)
+        (directory / "config").write_text(_configuration(server))
+        program = shutil.which("sshd") or "/usr/sbin/sshd"
+        command = [program, "-D", "-e", "-f", str(directory / "config")]
+        process = spawn(command, log=directory / "sshd.log")
+        undo.callback(kill_tree, process)
+        wait_for(lambda: _listens(server), what="sshd listens")
+        yield server
+
+
+def _configuration(server: Server) -> str:
+    return (
+        f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey {server.directory}/host_key\n"
+        f"AuthorizedKeysFile {server.directory}/authorized_keys\nPidFile none\n"
+        "StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
+        "Subsystem sftp internal-sftp\nMaxStartups 100\n"
+    )
+
+
+def _listens(server: Server) -> bool:
+    log = server.directory / "sshd.log"
+    return log.exists() and "listening on" in log.read_text()
+
+
+@contextmanager
+def sshfs(path: Path, server: Server | None = None) -> Iterator[Sshfs]:
+    """The server's files mounted at the directory, which is made; a server of its own if none."""
+    with ExitStack() as undo:
+        at = server or undo.enter_context(sshd())
+        path.mkdir(parents=True, exist_ok=True)
+        mounted = Sshfs(at, path)
+        undo.callback(unmount, path)
+        mounted.mount()
+        undo.callback(mounted.unmount)
+        yield mounted
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(
+        command, timeout=COMMAND_SECONDS, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()}")
