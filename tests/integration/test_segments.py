@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -144,11 +145,12 @@ def test_a_stale_attempt_cannot_seal(tmp_path: Path) -> None:
 def test_after_a_failed_write_a_segment_takes_nothing_more(tmp_path: Path) -> None:
     segment = OpenSegment(tmp_path, "x.warc.gz")
 
-    def failing() -> list[bytes]:
+    def failing() -> Iterator[bytes]:
+        yield b"the beginning of a record"
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        segment.append((piece for piece in failing()), 1)
+        segment.append(failing(), 1)
     for again in (segment.sync, segment.publish, lambda: segment.append([b"x"], 1)):
         with pytest.raises(SegmentBroken):
             again()

@@ -24,9 +24,20 @@ LATIN = "<html><head><title>Rougeole é</title></head><body>Santé</body></html>
 PNG = b"\x89PNG\r\n\x1a\nnot really"
 CSS = b"body { background: url(/logo.png) } @import '//evil.example/x.css';"
 EXCHANGES = [
-    Exchange("/en/measles", HOSTILE, title="Measles <b>&", language="en"),
     Exchange(
-        "/fr/rougeole", LATIN, "text/html; charset=iso-8859-1", title="Rougeole", language="fr"
+        "/en/measles",
+        HOSTILE,
+        title="Measles <b>&",
+        language="en",
+        text="Two doses of <i>measles</i> vaccine are given to children & adults.",
+    ),
+    Exchange(
+        "/fr/rougeole",
+        LATIN,
+        "text/html; charset=iso-8859-1",
+        title="Rougeole",
+        language="fr",
+        text="Les vaccins contre la rougeole",
     ),
     Exchange("/logo.png", PNG, "image/png"),
     Exchange("/style.css", CSS, "text/css"),
@@ -119,6 +130,67 @@ def test_the_switch_leads_to_the_same_page_in_the_other_language(
 def test_the_front_door_follows_the_readers_language(site: httpx.Client) -> None:
     answer = site.get("/", headers={"Accept-Language": "fr-CA, en;q=0.5"})
     assert (answer.status_code, answer.headers["location"]) == (302, "/fr/")
+
+
+def test_search_marks_the_words_it_found_and_escapes_the_rest(site: httpx.Client) -> None:
+    tree = LexborHTMLParser(site.get("/fr/?q=dose+children").text)  # stemmed
+    found = tree.css("ol.hits > li")
+    assert len(found) == 1
+    snippet = found[0].css_first("p.snippet")
+    assert snippet is not None
+    assert [node.text() for node in snippet.css("mark")] == ["doses", "children"]
+    assert "<i>measles</i>" in snippet.text()
+    assert snippet.attributes["lang"] == "en"
+    link = found[0].css_first("h3 a")
+    assert link is not None
+    assert (link.attributes["href"], link.text()) == ("/fr/capture/1", "Measles <b>&")
+    assert "1 résultat" in tree.css_first("h2#results").text()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        ("", 2),
+        ("lang=fr", 1),
+        ("source=lab", 2),
+        ("q=vaccine", 2),
+        ("q=vaccine&lang=en&campaign=annual-2026&type=html", 1),
+        ("type=pdf", 0),
+        ("from=2026-11-23&to=2026-11-23", 2),
+        ("from=2026-11-24", 0),
+        ("to=2200-12-31", 2),
+        ("q=%22contre la rougeole%22", 1),
+        ("q=%22 AND (( %5D:*'", 0),
+        ("q=%3Cscript%3Ealert(1)%3C%2Fscript%3E", 0),
+        ("q=vaccine&page=500", 2),
+    ],
+)
+def test_filters_narrow_what_is_found(site: httpx.Client, query: str, total: int) -> None:
+    assert site.get("/api/search?" + query).json()["total"] == total
+    page = site.get("/en/?" + query)
+    assert page.status_code == 200
+    assert "<script" not in page.text
+
+
+def test_an_active_filter_can_be_seen_and_taken_away(site: httpx.Client) -> None:
+    tree = LexborHTMLParser(site.get("/en/?q=vaccine&source=lab&lang=en&page=2").text)
+    chips = {chip.text(deep=True): chip.attributes["href"] for chip in tree.css(".chips a")}
+    assert [name.split(":")[0] for name in chips] == ["Source", "Language of the page"]
+    assert list(chips.values()) == ["/en/?q=vaccine&lang=en", "/en/?q=vaccine&source=lab"]
+    chosen = [each.attributes["value"] for each in tree.css("option[selected]")]
+    assert chosen == ["lab", "en", "latest", "relevance"]
+
+
+def test_an_index_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    archive = build(tmp_path, EXCHANGES[:1])
+    for file in archive.settings.search_dir.rglob("meta.json"):
+        file.write_text("broken")
+    with TestClient(
+        create_app(archive.settings, archive.database), raise_server_exceptions=False
+    ) as client:
+        answer = client.get("/en/?q=measles")
+    assert answer.status_code == 503
+    assert "The search index cannot be read now" in answer.text
 
 
 def test_a_capture_shows_its_facts_and_the_page_in_a_sandbox(

@@ -43,7 +43,11 @@ class Content:
     def by_target(self) -> dict[str, Page]:
         """Every page but those of the traps and those that are not there."""
         served = {
-            f"/docs/{path}": Page((plain(file.read_bytes(), mime=docs.mime_of(path)),))
+            f"/docs/{path}": Page(
+                (plain(file.read_bytes(), mime=docs.mime_of(path)),),
+                # Only <link rel=search> leads there, which is neither a page nor a requisite.
+                required=file.name != "opensearch.xml",
+            )
             for path, file in docs.pick(self.pages, self.seed).items()
         }
         entrance = next(iter(target for target in served if target.endswith(".html")))

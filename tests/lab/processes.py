@@ -49,7 +49,7 @@ def spawn(
     cwd: Path = ROOT,
 ) -> subprocess.Popen[bytes]:
     """A child in a session of its own; its output goes to the log, or nowhere."""
-    variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    variables = {**without_settings(), "PYTHONUNBUFFERED": "1", **(environment or {})}
     with open(log or os.devnull, "ab") as output:
         return subprocess.Popen(
             [str(word) for word in command],
@@ -60,6 +60,11 @@ def spawn(
             stderr=output,
             start_new_session=True,
         )
+
+
+def without_settings() -> dict[str, str]:
+    """Our environment without settings: one's own archive must not be touched by a test."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("HEALTHARCHIVE_")}
 
 
 def descendants(pid: int) -> list[psutil.Process]:

@@ -17,6 +17,8 @@ from healtharchive.model.source import ScopeRules, Seed, SourceDefinition
 from healtharchive.model.sources import upsert_source
 from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs, captures, segments, snapshots
+from healtharchive.search.index import IndexedPage, SearchIndex
+from healtharchive.search.query import microseconds
 from healtharchive.settings import Settings, load
 from healtharchive.warc.cdxj import CdxLine, cdxj_lines
 from tests.lab import warcs
@@ -36,8 +38,9 @@ class Exchange:
     mime: str = "text/html; charset=utf-8"
     status: str = "200 OK"
     more: warcs.Fields = ()  # header fields of the response
-    title: str | None = None
-    language: str | None = None
+    title: str = ""  # a page with a title is indexed
+    language: str = ""
+    text: str = ""
 
     @property
     def url(self) -> str:
@@ -68,7 +71,10 @@ def build(directory: Path, exchanges: list[Exchange]) -> SmallArchive:
     job_id = _job(database, directory)
     warc = directory / f"lab-{CAMPAIGN}-job{job_id}-a1-00001.warc.gz"
     warcs.write(warc, [warcs.warcinfo(), *(_record(each) for each in exchanges)])
-    return SmallArchive(settings, database, warc, job_id, _index(database, job_id, warc, exchanges))
+    lines = list(cdxj_lines(warc))
+    ids = _store(database, job_id, warc, exchanges, lines)
+    _index(settings, exchanges, lines, ids)
+    return SmallArchive(settings, database, warc, job_id, ids)
 
 
 def _job(database: Database, directory: Path) -> int:
@@ -109,8 +115,8 @@ def _record(exchange: Exchange) -> bytes:
     )
 
 
-def _index(
-    database: Database, job_id: int, warc: Path, exchanges: list[Exchange]
+def _store(
+    database: Database, job_id: int, warc: Path, exchanges: list[Exchange], lines: list[CdxLine]
 ) -> dict[str, int]:
     with database.begin() as connection:
         segment = connection.execute(
@@ -129,7 +135,7 @@ def _index(
         ).inserted_primary_key
         assert segment is not None
         ids: dict[str, int] = {}
-        for exchange, line in zip(exchanges, cdxj_lines(warc), strict=True):
+        for exchange, line in zip(exchanges, lines, strict=True):
             key = connection.execute(
                 insert(captures).values(segment_id=segment[0], **_capture(job_id, exchange, line))
             ).inserted_primary_key
@@ -170,7 +176,35 @@ def _snapshot(job_id: int, exchange: Exchange, line: CdxLine) -> dict[str, objec
         "status_code": line.status,
         "mime": line.mime,
         "title": exchange.title,
-        "language": exchange.language,
+        "language": exchange.language or None,
         "text_chars": len(exchange.body),
         "payload_digest": line.digest,
     }
+
+
+def _index(
+    settings: Settings, exchanges: list[Exchange], lines: list[CdxLine], ids: dict[str, int]
+) -> None:
+    """Make what has a title searchable."""
+    SearchIndex(settings.search_dir).put(
+        IndexedPage(
+            key=f"{line.filename}:{line.offset}",
+            page=f"lab {line.url_key}",
+            edition=f"{CAMPAIGN} lab {line.url_key}",
+            url=line.url,
+            source="lab",
+            campaign=CAMPAIGN,
+            language=exchange.language,
+            kind="html",
+            mime=line.mime or "",
+            status=line.status or 0,
+            digest=line.digest or "",
+            captured=microseconds(MOMENT),
+            capture_id=ids[exchange.path],
+            snapshot_id=ids[exchange.path],
+            title=exchange.title,
+            text=exchange.text,
+        )
+        for exchange, line in zip(exchanges, lines, strict=True)
+        if exchange.title
+    )

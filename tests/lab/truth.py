@@ -176,7 +176,7 @@ def _held(record: WarcRecord, path: Path) -> Held:
         chunked = b"\r\ntransfer-encoding: chunked" in head.lower()
         digest = hashlib.sha256(dechunk(body) if chunked else body).hexdigest()
     return Held(
-        url=str(record.headers["WARC-Target-URI"]),
+        url=str(record.headers["WARC-Target-URI"]).strip("<>"),  # wget puts brackets around it
         status=status,
         entity_sha256=digest,
         kind="revisit" if is_revisit else "response",

@@ -181,7 +181,7 @@ def _numbers(connection: Connection, segment_id: int, offsets: Sequence[int]) ->
         query = select(captures.c.record_offset, captures.c.id).where(
             captures.c.segment_id == segment_id, captures.c.record_offset.in_(some)
         )
-        found |= {offset: number for offset, number in connection.execute(query)}
+        found.update((row[0], row[1]) for row in connection.execute(query))
     return found
 
 
@@ -218,7 +218,7 @@ def _snapshot_numbers(connection: Connection, capture_ids: Sequence[int]) -> dic
         query = select(snapshots.c.capture_id, snapshots.c.id).where(
             snapshots.c.capture_id.in_(some)
         )
-        found |= {capture: number for capture, number in connection.execute(query)}
+        found.update((row[0], row[1]) for row in connection.execute(query))
     return found
 
 

@@ -24,7 +24,14 @@ CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
 # Menus and footers repeat on every page of a site: they would make each match the same words.
-BOILERPLATE = ["nav", "header", "footer", "[role=navigation]", "[role=banner]", "[role=contentinfo]"]
+BOILERPLATE = [
+    "nav",
+    "header",
+    "footer",
+    "[role=navigation]",
+    "[role=banner]",
+    "[role=contentinfo]",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def _of_html(page: str, content_language: str, problem: str) -> PageText:
         tree = HTMLTree.parse(page)
     except ValueError as error:
         return PageText("html", "", "", "", f"the HTML cannot be parsed: {error}")
-    root = tree.document.query_selector("html")
+    root = tree.document.query_selector("html") if tree.document else None
     declared = (root.getattr("lang") or root.getattr("xml:lang") or "") if root else ""
     title = " ".join(_tidy(tree.title or "", MOST_TITLE_CHARS).split()) or _heading(tree)
     text = extract_plain_text(tree, alt_texts=False, skip_elements=BOILERPLATE)
@@ -85,8 +92,8 @@ def _of_html(page: str, content_language: str, problem: str) -> PageText:
 
 
 def _heading(tree: HTMLTree) -> str:
-    heading = tree.document.query_selector("h1")
-    return " ".join(heading.text.split())[:MOST_TITLE_CHARS] if heading else ""
+    heading = tree.document.query_selector("h1") if tree.document else None
+    return " ".join((heading.text or "").split())[:MOST_TITLE_CHARS] if heading else ""
 
 
 def _of_pdf(data: bytes, content_language: str) -> PageText:
@@ -109,7 +116,7 @@ def _characters(data: bytes, content_type: str) -> tuple[str, str]:
     encoding = map_encoding_to_html5(named.group(1), fallback_utf8=False) if named else None
     if data.startswith(BYTE_ORDER_MARKS) or not encoding:
         encoding = detect_encoding(data[:SNIFFED_BYTES], from_html_meta=True)
-    return str(bytes_to_str(data, encoding, errors="replace")), problem
+    return str(bytes_to_str(data, encoding or "utf-8", errors="replace")), problem
 
 
 def _tidy(text: str, limit: int) -> str:

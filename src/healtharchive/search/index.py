@@ -115,22 +115,26 @@ class SearchIndex:
         )
         return query
 
-    def by_term(self, name: str, value: str) -> list[IndexedPage]:
-        """Every document with exactly this value in an EXACT field."""
+    def with_payloads(self, digests: Iterable[str]) -> dict[str, IndexedPage]:
+        """For each payload digest that is known, a page that was read off that payload."""
         searcher = self.searcher()
-        return _having(searcher, self.schema, name, value)
+        found: dict[str, IndexedPage] = {}
+        for digest in set(digests):
+            pages = _having(searcher, self.schema, "digest", digest, limit=1)
+            if pages:
+                found[digest] = pages[0]
+        return found
 
-    def put(
-        self, pages: Iterable[IndexedPage], *, keep_waiting: Callable[[], bool] = lambda: True
-    ) -> None:
+    def put(self, pages: Iterable[IndexedPage], check: Callable[[], None] = lambda: None) -> None:
         """Add pages, or replace those with the same key, in one commit.
 
-        InterruptedError when `keep_waiting` says no before the index is free; OSError (28, 5, …).
+        While another process writes, `check` is called now and then; it raises to give up.
+        OSError when the disk fails.
         """
         fresh = {each.key: each for each in pages}
         if not fresh:
             return
-        with _lock(self.directory / LOCK_NAME, keep_waiting), _translated():
+        with _lock(self.directory / LOCK_NAME, check), _translated():
             changed = self._changed(fresh)
             writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
             for page in changed:
@@ -141,7 +145,7 @@ class SearchIndex:
 
     def clear(self) -> None:
         """Remove every document."""
-        with _lock(self.directory / LOCK_NAME, lambda: True), _translated():
+        with _lock(self.directory / LOCK_NAME, lambda: None), _translated():
             writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
             writer.delete_all_documents()
             writer.commit()
@@ -156,9 +160,8 @@ class SearchIndex:
         changed: list[IndexedPage] = []
         for name, group in by_page.items():
             before = {each.key: each for each in _having(searcher, self.schema, "page", name)}
-            for page in _with_successors(list({**before, **group}.values())):
-                if page.key in fresh or page != before[page.key]:
-                    changed.append(page)
+            together = _with_successors(list({**before, **group}.values()))
+            changed += [p for p in together if p.key in group or p != before[p.key]]
         return changed
 
 
@@ -176,10 +179,19 @@ def _with_successors(pages: list[IndexedPage]) -> list[IndexedPage]:
 
 
 def _having(
-    searcher: tantivy.Searcher, schema: tantivy.Schema, name: str, value: str
+    searcher: tantivy.Searcher,
+    schema: tantivy.Schema,
+    name: str,
+    value: str,
+    limit: int | None = None,
 ) -> list[IndexedPage]:
+    """The documents with exactly this value in an EXACT field."""
+    # Counts deleted documents, too: never too small, and tantivy allocates as much as it is told.
+    frequency = searcher.doc_freq(name, value)
+    if not frequency:
+        return []
     query = tantivy.Query.term_query(schema, name, value, "basic")
-    found = searcher.search(query, limit=max(1, searcher.num_docs))
+    found = searcher.search(query, limit=limit or frequency, count=False)
     return [stored_page(searcher.doc(address)) for _, address in found.hits]
 
 
@@ -227,7 +239,7 @@ def _analyzers() -> dict[str, tantivy.TextAnalyzer]:
 
 
 @contextmanager
-def _lock(path: Path, keep_waiting: Callable[[], bool]) -> Iterator[None]:
+def _lock(path: Path, check: Callable[[], None]) -> Iterator[None]:
     """The right to write: tantivy has its own lock, but does not wait for it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -236,8 +248,7 @@ def _lock(path: Path, keep_waiting: Callable[[], bool]) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if not keep_waiting():
-                    raise InterruptedError("stopped while it waited for the index") from None
+                check()
                 time.sleep(LOCK_POLL_SECONDS)
         yield
     finally:

@@ -12,14 +12,16 @@ WORD = re.compile(r"[^\W\d_]+")
 TAG = re.compile(r"[a-z]{2,3}", re.IGNORECASE)
 
 # Words that are frequent in one of the two languages and rare in the other.
-ENGLISH = frozenset(
-    "the of and to in is that for it with as was be by are this from or have an at not which you"
-    " your has were can will their they more been its when there who what how we our".split()
-)
-FRENCH = frozenset(
-    "le la les des du de et un une est que qui dans pour pas sur au aux avec ce ces cette il elle"
-    " vous votre vos nous notre sont par plus ne se sa ses leur leurs ou où être été ont".split()
-)
+ENGLISH_WORDS = """
+the of and to in is that for it with as was be by are this from or have an at not which you your
+has were can will their they more been its when there who what how we our
+"""
+FRENCH_WORDS = """
+le la les des du de et un une est que qui dans pour pas sur au aux avec ce ces cette il elle vous
+votre vos nous notre sont par plus ne se sa ses leur leurs ou où être été ont
+"""
+ENGLISH = frozenset(ENGLISH_WORDS.split())
+FRENCH = frozenset(FRENCH_WORDS.split())
 # A vote counts when there are enough of such words and three in four are of one side.
 LEAST_VOTES = 12
 CLEAR_SHARE = 0.75

@@ -1,4 +1,4 @@
-"""The title and text of a PDF, within bounds: a hostile file costs a little time, never the rest."""
+"""The title and text of a PDF, within bounds: a hostile file costs some time, never the rest."""
 
 from __future__ import annotations
 

@@ -11,7 +11,14 @@ from typing import Literal
 
 import tantivy
 
-from healtharchive.search.index import ALWAYS, LANGUAGES, STEMMED, IndexedPage, SearchIndex, stored_page
+from healtharchive.search.index import (
+    ALWAYS,
+    LANGUAGES,
+    STEMMED,
+    IndexedPage,
+    SearchIndex,
+    stored_page,
+)
 
 Sort = Literal["relevance", "newest", "oldest"]
 
@@ -122,15 +129,19 @@ def search_in(index: SearchIndex, query: Query) -> Results:
     offset = (max(query.page, 1) - 1) * query.size
     if offset + query.size > MOST_RESULTS:
         found = searcher.search(whole, limit=1)
-        return Results(int(found.count or 0), (), query.page, query.size)
+        return Results(_count(found), (), query.page, query.size)
     sort = query.sort if words is not None or query.sort != "relevance" else "newest"
-    order = {} if sort == "relevance" else {"order_by_field": "captured"}
-    direction = tantivy.Order.Asc if sort == "oldest" else tantivy.Order.Desc
-    found = searcher.search(whole, limit=query.size, offset=offset, order=direction, **order)
+    found = searcher.search(
+        whole,
+        limit=query.size,
+        offset=offset,
+        order_by_field=None if sort == "relevance" else "captured",
+        order=tantivy.Order.Asc if sort == "oldest" else tantivy.Order.Desc,
+    )
     snippets = _Snippets(searcher, index, words)
     pages = [stored_page(searcher.doc(address)) for _, address in found.hits]
     hits = tuple(_hit(searcher, index, snippets, page) for page in pages)
-    return Results(int(found.count or 0), hits, query.page, query.size)
+    return Results(_count(found), hits, query.page, query.size)
 
 
 def lenient(text: str) -> str:
@@ -156,9 +167,7 @@ def _words(index: SearchIndex, text: str) -> tantivy.Query | None:
     return index.parse(asked, [*names, "words_of_url"], boosts)
 
 
-def _narrowed(
-    index: SearchIndex, query: Query, words: tantivy.Query | None
-) -> tantivy.Query:
+def _narrowed(index: SearchIndex, query: Query, words: tantivy.Query | None) -> tantivy.Query:
     """The words and every filter; filters do not change the ranking."""
     filters = [
         _exactly(index, name, value)
@@ -191,16 +200,17 @@ def microseconds(moment: date) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
+def _count(found: tantivy.SearchResult) -> int:
+    count: int = found.count  # type: ignore[attr-defined]  # its stub leaves it out
+    return count
+
+
 def _exactly(index: SearchIndex, name: str, value: str) -> tantivy.Query:
     return tantivy.Query.term_query(index.schema, name, value, "basic")
 
 
-def _between(
-    index: SearchIndex, name: str, least: int | None, most: int | None
-) -> tantivy.Query:
-    return tantivy.Query.range_query(
-        index.schema, name, tantivy.FieldType.Integer, least, most
-    )
+def _between(index: SearchIndex, name: str, least: int | None, most: int | None) -> tantivy.Query:
+    return tantivy.Query.range_query(index.schema, name, tantivy.FieldType.Integer, least, most)
 
 
 class _Snippets:
@@ -272,5 +282,5 @@ def _hit(
         kind=page.kind,
         mime=page.mime,
         status=page.status,
-        captures=int(of_page.count or 0),
+        captures=_count(of_page),
     )

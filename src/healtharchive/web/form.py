@@ -16,6 +16,7 @@ TYPES = ("html", "pdf", "text")
 DEFAULTS = {"which": "latest", "sort": "relevance", "page": "1"}
 LONGEST_Q = 500  # characters
 LAST_PAGE = 500
+LAST_YEAR = 2200
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 Form = Mapping[str, str]
@@ -77,9 +78,10 @@ def page_number(form: Form) -> int | None:
 def day(form: Form, name: str) -> date | None:
     """The day in a date field; None when it is empty or no date."""
     try:
-        return date.fromisoformat(form[name])
+        found = date.fromisoformat(form[name])
     except ValueError:
         return None
+    return found if found.year <= LAST_YEAR else None
 
 
 def _wrong_dates(form: Form) -> list[Wrong]:

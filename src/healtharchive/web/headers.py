@@ -25,6 +25,7 @@ EVERYWHERE = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-DNS-Prefetch-Control": "off",
 }
+STATIC = "/static/"  # our style sheet dresses the sandboxed pages of trouble, too
 PAGE_HEADERS = {
     **EVERYWHERE,
     "Content-Security-Policy": PAGE_POLICY,
@@ -55,6 +56,8 @@ class SafeHeaders:
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope["path"].startswith(STATIC):
+                    headers["Cross-Origin-Resource-Policy"] = "cross-origin"
                 for name, value in PAGE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -11,11 +11,11 @@ from starlette.responses import RedirectResponse, Response
 
 from healtharchive.model.campaigns import list_campaigns
 from healtharchive.web import form as forms
-from healtharchive.web.finding import Findings, Unsearchable, find
+from healtharchive.web.finding import Findings, find
 from healtharchive.web.form import Form, Wrong
 from healtharchive.web.language import Language
 from healtharchive.web.progress import source_names
-from healtharchive.web.visit import Site, SiteDep, Visit, VisitDep
+from healtharchive.web.visit import SiteDep, Visit, VisitDep
 
 router = APIRouter(include_in_schema=False)
 FILTERS = ("source", "campaign", "lang", "type", "from", "to")
@@ -87,7 +87,7 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
     # The API answers an empty form with everything; the page shows its lead.
     asked = forms.is_asked(form) or visit.wants_json
     if asked and not wrongs:
-        findings, wrongs = _search(site, form, known)
+        findings = find(site.settings, form, known.sources)
     errors = tuple(_error(visit, wrong) for wrong in wrongs)
     facts = SearchErrors(errors) if errors else findings
     return visit.answer(
@@ -110,13 +110,6 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
 def _known(connection: Connection) -> _Known:
     names = tuple(campaign.name for campaign in list_campaigns(connection))
     return _Known(source_names(connection), names)
-
-
-def _search(site: Site, form: Form, known: _Known) -> tuple[Findings, list[Wrong]]:
-    try:
-        return find(site.settings, site.database, form, known.sources), []
-    except Unsearchable:
-        return Findings(), [Wrong("q", "wrong.words", {"value": form["q"]})]
 
 
 def _error(visit: Visit, wrong: Wrong) -> FieldError:

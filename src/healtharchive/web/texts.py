@@ -78,6 +78,7 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "type.pdf": ("PDF", "PDF"),
     "type.text": ("Plain text", "Texte brut"),
     "search.active": ("Active filters", "Filtres actifs"),
+    "search.chip": ("{field}: {label}", "{field}␣: {label}"),
     "search.remove": ("remove", "retirer"),
     "search.everything": ("Everything", "Tout"),
     "search.results.one": ("{n} result", "{n} résultat"),
@@ -115,10 +116,6 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "wrong.long": (
         "{field}: more than {most} characters.",
         "{field}␣: plus de {most} caractères.",
-    ),
-    "wrong.words": (
-        "{field}: “{value}” cannot be searched. Check its quotation marks and brackets.",
-        "{field}␣: «␣{value}␣» ne peut pas être cherché. Vérifiez les guillemets et parenthèses.",
     ),
     # A capture
     "capture.banner": (
@@ -207,6 +204,7 @@ _WRITTEN: dict[str, tuple[str, str]] = {
         "There is no job yet. The command that starts one:",
         "Il n’y a pas encore de tâche. La commande qui en lance une␣:",
     ),
+    "job.of": ("Job {id}: {source}", "Tâche {id}␣: {source}"),
     "job.name": ("Job {id}", "Tâche {id}"),
     "job.progress": ("Progress of job {id}", "Avancement de la tâche {id}"),
     "job.progress.words": (

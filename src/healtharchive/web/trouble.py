@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request
@@ -12,11 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from healtharchive.model.errors import DatabaseUnavailable, NotFound, SchemaMissing
+from healtharchive.web.finding import IndexUnavailable
 from healtharchive.web.headers import ARCHIVED_HEADERS, PAGE_HEADERS
 from healtharchive.web.reading import StorageUnavailable
 from healtharchive.web.visit import Visit
 
 RETRY_AFTER_SECONDS = 60
+log = logging.getLogger(__name__)
 
 
 class Missing(NotFound):
@@ -46,6 +49,7 @@ def install(app: FastAPI) -> None:
     for kind in (DatabaseUnavailable, SchemaMissing, DBAPIError, PoolTimeout):
         app.add_exception_handler(kind, _no_database)
     app.add_exception_handler(StorageUnavailable, _no_storage)
+    app.add_exception_handler(IndexUnavailable, _no_index)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -84,11 +88,21 @@ def _unusable(request: Request, error: Exception) -> Response:
 
 
 def _no_database(request: Request, error: Exception) -> Response:
-    return answer(request, 503, "trouble.503.database")
+    return _unavailable(request, error, "database")
 
 
 def _no_storage(request: Request, error: Exception) -> Response:
-    return answer(request, 503, "trouble.503.storage")
+    return _unavailable(request, error, "storage")
+
+
+def _no_index(request: Request, error: Exception) -> Response:
+    return _unavailable(request, error, "index")
+
+
+def _unavailable(request: Request, error: Exception, what: str) -> Response:
+    # The cause is the operator's: it names files and addresses.
+    log.warning("%s answered 503: %s", request.url.path, error)
+    return answer(request, 503, f"trouble.503.{what}")
 
 
 def _bug(request: Request, error: Exception) -> Response:

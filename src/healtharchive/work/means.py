@@ -20,7 +20,8 @@ from healtharchive.work.policy import RetryPolicy
 
 PROBE_SECONDS = 10.0
 DATABASE_VARIABLE = "HEALTHARCHIVE_DATABASE_URL"
-COMMANDS: Mapping[Work, Sequence[str]] = {
+Commands = Mapping[Work, Sequence[str]]  # the program of each kind of child
+COMMANDS: Commands = {
     Work.CRAWL: (sys.executable, "-m", "healtharchive.crawl"),
     Work.INDEX: (sys.executable, "-m", "healtharchive.search"),
 }
@@ -40,7 +41,7 @@ class Means:
     clock: Clock
     actor: Actor = field(default_factory=this_process)
     holder: str = field(default_factory=this_holder)
-    commands: Mapping[Work, Sequence[str]] = field(default_factory=lambda: COMMANDS)
+    commands: Commands = field(default_factory=lambda: COMMANDS)
     probe: Callable[[str], ProbeResult] = probe_output
     roll: Roll = random.random
 

@@ -89,7 +89,9 @@ def watched(on_stop: Callable[[StopSignal], None]) -> Iterator[None]:
 def _watch(on_stop: Callable[[StopSignal], None], ended: threading.Event) -> None:
     while not ended.is_set():
         info = signal.sigtimedwait(STOP_SIGNALS, LOOK_SECONDS)
-        if info is not None:
+        # After SIGSTOP and SIGCONT, CPython 3.11 may return a structure it never filled: the wait
+        # was interrupted and its time was over.
+        if info is not None and info.si_signo in STOP_SIGNALS:
             on_stop(_identify(info))
 
 

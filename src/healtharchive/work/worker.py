@@ -19,7 +19,7 @@ from healtharchive.model.states import JobStatus
 from healtharchive.settings import Settings
 from healtharchive.work import signals
 from healtharchive.work.attempt import supervise
-from healtharchive.work.means import Means
+from healtharchive.work.means import COMMANDS, Commands, Means
 from healtharchive.work.outage import OUTAGES, PACE, describe
 from healtharchive.work.rescue import Rescuer
 from healtharchive.work.stopping import Stop
@@ -31,12 +31,15 @@ END_SECONDS = 15.0  # beyond the children's own deadline, to kill them and write
 MOST_INDEXING = 1
 
 
-def run(settings: Settings, database: Database, clock: Clock) -> int:
+def run(
+    settings: Settings, database: Database, clock: Clock, *, commands: Commands = COMMANDS
+) -> int:
     """Work until SIGTERM or SIGINT; the exit status.
 
     To be called in the main thread. The signal's sender is written to the journal.
     """
-    worker = Worker(Means(settings=settings, database=database, clock=clock))
+    means = Means(settings=settings, database=database, clock=clock, commands=commands)
+    worker = Worker(means)
     with signals.watched(worker.on_signal):
         worker.work()
     return 0

@@ -1,0 +1,96 @@
+"""Scope: which URLs belong to a source, and by which rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from healtharchive.crawl.urls import host_of
+from healtharchive.model.errors import BadInput
+from healtharchive.model.source import ScopeRules
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a URL is in scope, by which rule, and the form in which it is queued."""
+
+    in_scope: bool
+    rule: str
+    url: str
+
+
+class Scope:
+    """A source's rules, compiled once. RE2 takes time linear in the URL: no rule can hang us."""
+
+    def __init__(self, rules: ScopeRules) -> None:
+        self._rules = rules
+        self._hosts = frozenset(host.lower() for host in rules.hosts)
+        self._exclude = [compiled(text, "exclude") for text in rules.exclude]
+        self._include = [compiled(text, "include") for text in rules.include]
+        self._assets = [compiled(text, "assets") for text in rules.assets]
+
+    def decide(self, url: str, asset: bool = False) -> Decision:
+        """The decision on a canonical URL; `asset`: it was found as a page requisite."""
+        rules = self._rules
+        if host_of(url) not in self._hosts:
+            return Decision(False, "host not listed", url)
+        if "?" in url:
+            if rules.query == "none":
+                return Decision(False, "no URLs with a query", url)
+            if rules.query == "strip" and not asset:
+                url = url.partition("?")[0]
+        for text, pattern in self._exclude:
+            if pattern.search(url):
+                return Decision(False, f"exclude {text}", url)
+        return self._included(url, asset)
+
+    def _included(self, url: str, asset: bool) -> Decision:
+        rules = self._rules
+        path = _path_of(url)
+        if not rules.include_prefixes and not rules.include:
+            return Decision(True, "the whole host", url)
+        for prefix in rules.include_prefixes:
+            if _begins(path, prefix):
+                return Decision(True, f"include_prefixes {prefix}", url)
+        for text, pattern in self._include:
+            if pattern.search(url):
+                return Decision(True, f"include {text}", url)
+        if asset:
+            for prefix in rules.asset_prefixes:
+                if _begins(path, prefix):
+                    return Decision(True, f"asset_prefixes {prefix}", url)
+            for text, pattern in self._assets:
+                if pattern.search(url):
+                    return Decision(True, f"assets {text}", url)
+        return Decision(False, "no include rule", url)
+
+
+def compiled(text: str, rule: str) -> tuple[str, Any]:
+    """A rule's RE2 expression; BadInput with its reason when it is none."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return text, re2.compile(text, options=options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "not an expression"
+        said = reason.decode() if isinstance(reason, bytes) else str(reason)
+        raise BadInput(
+            f"The {rule} rule {text!r} is not a regular expression: {said}.",
+            "RE2 knows no look-around and no back-references; write it without.",
+        ) from error
+
+
+def _path_of(url: str) -> str:
+    address = url.partition("?")[0]
+    start = address.find("/", address.index("://") + 3)
+    return address[start:] if start >= 0 else "/"
+
+
+def _begins(path: str, prefix: str) -> bool:
+    """Whether a path lies under a prefix: on a segment's border, or as a file beside it (.html)."""
+    if not path.startswith(prefix):
+        return False
+    rest = path[len(prefix) :]
+    return not rest or prefix.endswith("/") or rest[0] in "/."

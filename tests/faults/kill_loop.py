@@ -1,0 +1,152 @@
+"""One crawl, killed at many random moments: `python -m tests.faults.kill_loop --n 50 --seed 1`.
+
+The crawl child and the worker get SIGKILL in turn. At the end the archive must hold exactly what
+the site served: no record twice, no URL lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.lab import truth
+from tests.lab.archive import CRAWL_CHILD, IMPATIENT, Archive, tail
+from tests.lab.demo import strays
+from tests.lab.processes import child_running, kill, kill_tree, wait_for
+from tests.lab.site import Site, serving
+
+CODE = "demo"
+CONCURRENCY = 8
+LONGEST_LIFE_SECONDS = 1.6  # from the child's start to its death
+URLS = 700  # what the whole site has, roughly
+URLS_BESIDE_PAGES = 150  # and what it has besides two for each page of the corpus
+WAIT_SECONDS = 120.0
+
+
+def site_delay(kills: int, pages: int | None) -> float:
+    """How slowly the site must answer for the crawl to outlast so many lives."""
+    urls = URLS if pages is None else URLS_BESIDE_PAGES + 2 * pages
+    return min(2.0, CONCURRENCY * kills * LONGEST_LIFE_SECONDS / 2 / urls)
+
+
+class KillLoop:
+    """A worker that is killed, or whose child is, and that is started again."""
+
+    def __init__(self, archive: Archive, seed: int) -> None:
+        self.archive = archive
+        self.random = random.Random(seed)
+        self.kills: list[tuple[str, float]] = []
+        self.worker: subprocess.Popen[bytes] = archive.start_worker()
+
+    def run(self, kills: int) -> bool:
+        """Kill so many times; False when the crawl ended before."""
+        while len(self.kills) < kills:
+            child = self._next_child()
+            if child is None:
+                return False
+            life = self.random.uniform(0.0, LONGEST_LIFE_SECONDS)
+            time.sleep(life)
+            if len(self.kills) % 2 == 0:
+                if kill(child):
+                    self._note("crawl child", life)
+                continue
+            kill(self.worker.pid)  # nothing but the worker: its child must notice by itself
+            self.worker.wait()
+            self._note("worker", life)
+            self.worker = self.archive.start_worker()
+        return True
+
+    def _note(self, whom: str, life: float) -> None:
+        self.kills.append((whom, life))
+        counts = self.archive.job()["counts"]
+        print(
+            f"kill {len(self.kills):3}: {whom} after {life:.2f} s; {counts['done']} captured",
+            flush=True,
+        )
+
+    def _next_child(self) -> int | None:
+        """The pid of the running crawl child; None when the crawl is over."""
+        found: list[int | None] = []
+
+        def running_or_over() -> bool:
+            pid = child_running(self.worker.pid, CRAWL_CHILD)
+            if pid is None and not self._crawl_is_over():
+                return False
+            found.append(pid)
+            return True
+
+        wait_for(running_or_over, what="a crawl child runs", seconds=WAIT_SECONDS, every=0.05)
+        return found[0]
+
+    def _crawl_is_over(self) -> bool:
+        over = ("completed", "indexing", "indexed", "index_failed", "failed", "cancelled")
+        return self.archive.job()["status"] in over
+
+    def finish(self, seconds: float) -> dict[str, Any]:
+        """Let the crawl come to its end; the job as it then is."""
+        self.archive.wait_until_settled(seconds=seconds, worker=self.worker)
+        return self.archive.job()
+
+
+def judge(site: Site, archive: Archive, job: dict[str, Any]) -> list[str]:
+    """What is wrong after all; empty when the kills left no trace."""
+    job_dir = Path(job["output_dir"])
+    wrong = [str(each) for each in truth.compare(job_dir, site.truth)]
+    wrong += strays(site)
+    if job["status"] != "indexed":
+        wrong.append(f"the job is {job['status']}: {job['last_error']}")
+    if said := truth.warcio_check(truth.warc_files(job_dir)):
+        wrong.append(f"warcio check: {said}")
+    wrong += [f"left over: {path.name}" for path in (job_dir / "warcs").glob("*.open")]
+    return wrong
+
+
+def run(kills: int, seed: int, *, pages: int | None = None) -> list[str]:
+    """Crawl the lab's site with so many kills; what is wrong at the end."""
+    settings = {**IMPATIENT, "SEGMENT_BYTES": "4000000"}
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-kill-") as directory,
+        serving(pages, delay=site_delay(kills, pages)) as site,
+    ):
+        archive = Archive(Path(directory), settings)
+        archive.set_up(site.source_toml(CODE))
+        archive.run("create-job", "--source", CODE)
+        loop = KillLoop(archive, seed)
+        try:
+            enough = loop.run(kills)
+            job = loop.finish(600.0)
+            wrong = judge(site, archive, job)
+            if not enough:
+                wrong.append(f"the crawl ended after {len(loop.kills)} of {kills} kills")
+            if wrong:
+                print(tail(archive.worker_log))
+            print(f"{len(loop.kills)} kills, {len(site.truth.required)} URLs, seed {seed}")
+        finally:
+            kill_tree(loop.worker)
+    return wrong
+
+
+def main() -> int:
+    """The exit code: 0 only if the captured set is right."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=50, help="how many kills")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pages", type=int, help="pages of the corpus; all by default")
+    asked = parser.parse_args()
+    print(f"kill -9 at {asked.n} random moments of one crawl, seed {asked.seed}", flush=True)
+    wrong = run(asked.n, asked.seed, pages=asked.pages)
+    for line in wrong:
+        print(f"WRONG  {line}")
+    if not wrong:
+        print("The archive holds exactly what the site served: no record twice, no URL lost.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

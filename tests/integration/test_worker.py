@@ -1,0 +1,323 @@
+"""The worker, with stub children: no thrash, fencing, signals, lost workers, dead databases."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from healtharchive.model import schema
+from healtharchive.model.attempts import HOUR, Work, list_attempts
+from healtharchive.model.database import Database
+from healtharchive.model.errors import BadInput, NotFound
+from healtharchive.model.jobs import Job
+from healtharchive.model.journal import Event, read
+from healtharchive.model.operator import pause_job
+from healtharchive.model.states import JobStatus
+from healtharchive.storage.probe import ProbeResult, probe
+from healtharchive.work.worker import Worker
+from tests.lab.postgres import cluster
+from tests.lab.processes import kill, kill_tree, stop, wait_for
+from tests.lab.queue import ACTOR, SetClock, SetDatabase, add_job
+from tests.lab.workers import job_of, settings_for, spawn_worker, stub_worker
+
+SENDER = "import os, sys, time; os.kill(int(sys.argv[1]), 15); time.sleep(60)"
+
+
+# -- promise 1: no thrash ------------------------------------------------------------------
+
+
+def test_stale_mount_starts_a_job_at_most_six_times_an_hour_while_others_run(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    clock = SetClock()
+    simulated = SetDatabase(database_url, clock)
+    sick, *well = [add_job(simulated, tmp_path, code) for code in ("sick", "a", "b", "c")]
+    (tmp_path / str(sick)).write_text(f"errno {errno.ENOTCONN}")
+    settings = settings_for(tmp_path, park_first_seconds=30, starts_per_hour=6, lease_seconds=60)
+    worker = stub_worker(tmp_path, simulated, clock, settings=settings)
+    for _ in range(360):
+        worker.turn()
+        wait_for(
+            lambda: not worker.running, what="the attempts of this turn have ended", every=0.002
+        )
+        clock.advance(HOUR.total_seconds() / 360)
+    assert {job_of(simulated, each).status for each in well} == {JobStatus.INDEXED}
+    job = job_of(simulated, sick)
+    with simulated.read() as connection:
+        tried = list_attempts(connection, sick)
+    assert 4 <= len(tried) <= 6
+    assert {(each.exit, each.errno) for each in tried} == {("infra", errno.ENOTCONN)}
+    assert (job.status, job.retry_count, job.park_count) == (JobStatus.PARKED, 0, len(tried))
+    assert job.parked_reason == "stale"
+    simulated.dispose()
+
+
+def test_output_that_cannot_be_used_parks_before_anything_starts(
+    database: Database, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    worker = stub_worker(
+        tmp_path,
+        database,
+        probe=lambda path: ProbeResult(path, ok=False, errno=errno.ENOTCONN, step="stat"),
+    )
+    worker.turn()
+    worker.finish()
+    job = job_of(database, job_id)
+    assert (job.status, job.retry_count) == (JobStatus.PARKED, 0)
+    assert "stale mount (errno 107)" in str(job.parked_reason)
+    assert not (tmp_path / f"{job_id}.log").exists()
+
+
+# -- the ends of attempts --------------------------------------------------------------------
+
+
+def test_a_job_is_crawled_then_indexed(database: Database, tmp_path: Path) -> None:
+    job_id = add_job(database, tmp_path)
+    with working(stub_worker(tmp_path, database, probe=lambda path: probe(path, 10.0))):
+        job = wait_for_status(database, job_id, JobStatus.INDEXED)
+    assert (job.counts.done, job.counts.captures, job.outcome) == (3, 3, "complete")
+    with database.read() as connection:
+        works = [each.work for each in list_attempts(connection, job_id)]
+    assert works == [Work.INDEX, Work.CRAWL]
+
+
+def test_failures_are_retried_and_then_given_up(database: Database, tmp_path: Path) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("failed")
+    with working(stub_worker(tmp_path, database)):
+        job = wait_for_status(database, job_id, JobStatus.FAILED)
+    assert (job.retry_count, job.attempt_count) == (3, 4)
+    assert job.last_error == "the test wants it"
+
+
+def test_a_killed_child_that_got_on_costs_no_retry(database: Database, tmp_path: Path) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("die-late")
+    worker = stub_worker(tmp_path, database)
+    worker.turn()
+    worker.finish()
+    job = job_of(database, job_id)
+    assert (job.status, job.retry_count, job.counts.done) == (JobStatus.QUEUED, 0, 2)
+
+
+def test_a_pause_stops_the_running_crawl(database: Database, tmp_path: Path) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("run")
+    with working(stub_worker(tmp_path, database)):
+        wait_for_progress(database, job_id)
+        with database.begin() as connection:
+            pause_job(database, connection, job_id, actor=ACTOR)
+        wait_for_status(database, job_id, JobStatus.PAUSED)
+
+
+def test_a_child_that_does_not_stop_is_killed_and_its_job_released(
+    database: Database, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("stubborn")
+    settings = settings_for(tmp_path, stop_seconds=0.1)
+    with working(stub_worker(tmp_path, database, settings=settings)):
+        wait_for_progress(database, job_id)
+    assert job_of(database, job_id).status is JobStatus.QUEUED
+
+
+def test_one_job_is_run_until_it_is_settled(database: Database, tmp_path: Path) -> None:
+    job_id, other = add_job(database, tmp_path), add_job(database, tmp_path)
+    worker = stub_worker(tmp_path, database)
+    worker.job_id = job_id
+    assert worker.work_on_one(until_settled=True).status is JobStatus.INDEXED
+    assert job_of(database, other).status is JobStatus.QUEUED
+
+
+def test_a_job_that_cannot_be_run_now_is_refused_with_the_reason(
+    database: Database, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    with database.begin() as connection:
+        pause_job(database, connection, job_id, actor=ACTOR)
+    paused, missing = stub_worker(tmp_path, database), stub_worker(tmp_path, database)
+    paused.job_id, missing.job_id = job_id, 999
+    with pytest.raises(BadInput, match="is paused: there is nothing to run"):
+        paused.work_on_one(until_settled=False)
+    with pytest.raises(NotFound, match="no job 999"):
+        missing.work_on_one(until_settled=False)
+
+
+# -- signals and lost workers ----------------------------------------------------------------
+
+
+def test_sigterm_releases_the_job_and_records_who_sent_it(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("run")
+    worker = spawn_worker(tmp_path, database_url)
+    try:
+        wait_for_progress(database, job_id)
+        with subprocess.Popen([sys.executable, "-c", SENDER, str(worker.pid)]) as sender:
+            status = worker.wait(30)
+            sender.kill()
+    finally:
+        kill_tree(worker)
+    assert status == 0
+    job = job_of(database, job_id)
+    assert (job.status, job.lease_owner, job.retry_count) == (JobStatus.QUEUED, None, 0)
+    told = {event.what: event for event in events_of(database, "worker")}
+    assert list(told) == ["started", "stop_signal", "stopped"]
+    evidence = told["stop_signal"].evidence
+    assert evidence["signal"] == "SIGTERM"
+    assert evidence["sender_pid"] == sender.pid
+    assert "os.kill" in evidence["sender_command"]
+    release = events_of(database, "job")[-1]
+    assert release.what == "release"
+    assert f"pid {sender.pid}" in release.why
+
+
+def test_a_killed_worker_takes_its_child_along_and_the_next_one_continues(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("run")
+    worker = spawn_worker(tmp_path, database_url, lease_seconds=600)
+    try:
+        child = wait_for_child(database, job_id)
+        kill(worker.pid)
+        worker.wait(10)
+        wait_for(lambda: ended(child), what="the child is gone")
+    finally:
+        kill_tree(worker)
+    (tmp_path / str(job_id)).write_text("complete")
+    # Its lease would last ten minutes more; but the process that held it is seen to be gone.
+    with working(stub_worker(tmp_path, database)):
+        job = wait_for_status(database, job_id, JobStatus.INDEXED)
+    assert (job.rescue_count, job.retry_count) == (1, 0)
+
+
+def test_a_worker_stopped_for_longer_than_its_lease_is_fenced(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("run")
+    first = spawn_worker(tmp_path, database_url, lease_seconds=1)
+    try:
+        child = wait_for_child(database, job_id)
+        kill(first.pid, signal.SIGSTOP)
+        (tmp_path / str(job_id)).write_text("complete")
+        with working(stub_worker(tmp_path, database, holder="somewhere:1:2:3")):
+            finished = wait_for_status(database, job_id, JobStatus.INDEXED)
+        written = len(events_of(database, "job"))
+        kill(first.pid, signal.SIGCONT)
+        wait_for(lambda: ended(child), what="the fenced worker has ended its child")
+        assert stop(first) == 0
+    finally:
+        kill(first.pid, signal.SIGCONT)
+        kill_tree(first)
+    assert job_of(database, job_id) == finished
+    assert finished.counts.done == 3
+    assert len(events_of(database, "job")) == written
+    with database.read() as connection:
+        exits = [each.exit for each in list_attempts(connection, job_id)]
+    assert exits == ["complete", "complete", "rescued"]
+
+
+# -- a dead database ---------------------------------------------------------------------------
+
+
+def test_a_database_that_is_away_for_less_than_the_lease_disturbs_no_crawl(tmp_path: Path) -> None:
+    with cluster() as server:
+        database = Database(server.create_database("archive"))
+        schema.upgrade(database)
+        job_id = add_job(database, tmp_path)
+        (tmp_path / str(job_id)).write_text("run")
+        settings = settings_for(tmp_path, lease_seconds=60)
+        with working(stub_worker(tmp_path, database, settings=settings)) as worker:
+            child = wait_for_child(database, job_id)
+            server.stop("immediate")
+            with pytest.raises(AssertionError):
+                wait_for(lambda: ended(child), what="it must go on", seconds=1.5)
+            server.start()
+            before = job_of(database, job_id).counts.done
+            wait_for(
+                lambda: job_of(database, job_id).counts.done > before, what="counts arrive again"
+            )
+            assert len(worker.running) == 1
+        job = job_of(database, job_id)
+        assert (job.status, job.attempt_count) == (JobStatus.QUEUED, 1)
+        database.dispose()
+
+
+def test_a_database_that_is_away_for_longer_parks_the_job_until_it_is_back(tmp_path: Path) -> None:
+    with cluster() as server:
+        database = Database(server.create_database("archive"))
+        schema.upgrade(database)
+        job_id = add_job(database, tmp_path)
+        (tmp_path / str(job_id)).write_text("run")
+        settings = settings_for(tmp_path, lease_seconds=1)
+        with working(stub_worker(tmp_path, database, settings=settings)):
+            child = wait_for_child(database, job_id)
+            server.kill()
+            wait_for(lambda: ended(child), what="the child is stopped when the lease is over")
+            (tmp_path / str(job_id)).write_text("complete")
+            server.start()
+            job = wait_for_status(database, job_id, JobStatus.INDEXED)
+        assert (job.retry_count, job.park_count, job.rescue_count) == (0, 1, 0)
+        (park,) = [event for event in events_of(database, "job") if event.what == "park"]
+        assert park.why.startswith("the lease could not be renewed: ")
+        assert park.evidence["blame"] == "host"
+        database.dispose()
+
+
+# -- watching ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def working(worker: Worker) -> Iterator[Worker]:
+    """The worker works in a thread while the block runs, and has ended after it."""
+    thread = threading.Thread(target=worker.work)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop.ask("the test is over")
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for_status(database: Database, job_id: int, status: JobStatus) -> Job:
+    def look() -> Job | None:
+        job = job_of(database, job_id)
+        return job if job.status is status else None
+
+    return wait_for(look, what=f"job {job_id} is {status}, not {job_of(database, job_id)}")
+
+
+def wait_for_progress(database: Database, job_id: int) -> None:
+    wait_for(lambda: job_of(database, job_id).counts.done > 0, what="the crawl gets on")
+
+
+def wait_for_child(database: Database, job_id: int) -> psutil.Process:
+    """The process of the job's attempt, as the database knows it."""
+    wait_for_progress(database, job_id)
+    with database.read() as connection:
+        (attempt,) = list_attempts(connection, job_id)
+    assert attempt.child_pid is not None
+    return psutil.Process(attempt.child_pid)
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def events_of(database: Database, subject: str) -> list[Event]:
+    with database.read() as connection:
+        return read(connection, subject=subject)
