@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.lab import truth
+from tests.lab import postgres, truth
 from tests.lab.archive import CRAWL_CHILD, IMPATIENT, Archive, tail
 from tests.lab.demo import strays
 from tests.lab.processes import child_running, kill, kill_tree, wait_for
@@ -101,15 +102,18 @@ def judge(site: Site, archive: Archive, job: dict[str, Any]) -> list[str]:
     wrong += strays(site)
     if job["status"] != "indexed":
         wrong.append(f"the job is {job['status']}: {job['last_error']}")
-    if said := truth.warcio_check(truth.warc_files(job_dir)):
-        wrong.append(f"warcio check: {said}")
+    wrong += truth.warcio_check(truth.warc_files(job_dir))
     wrong += [f"left over: {path.name}" for path in (job_dir / "warcs").glob("*.open")]
     return wrong
 
 
-def run(kills: int, seed: int, *, pages: int | None = None) -> list[str]:
+def run(
+    kills: int, seed: int, *, pages: int | None = None, database_url: str | None = None
+) -> list[str]:
     """Crawl the lab's site with so many kills; what is wrong at the end."""
     settings = {**IMPATIENT, "SEGMENT_BYTES": "4000000"}
+    if database_url:
+        settings["DATABASE_URL"] = database_url
     with (
         tempfile.TemporaryDirectory(prefix="lab-kill-") as directory,
         serving(pages, delay=site_delay(kills, pages)) as site,
@@ -138,9 +142,12 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=50, help="how many kills")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pages", type=int, help="pages of the corpus; all by default")
+    parser.add_argument("--postgres", action="store_true", help="on PostgreSQL, not on SQLite")
     asked = parser.parse_args()
     print(f"kill -9 at {asked.n} random moments of one crawl, seed {asked.seed}", flush=True)
-    wrong = run(asked.n, asked.seed, pages=asked.pages)
+    with ExitStack() as stack:
+        url = stack.enter_context(postgres.cluster()).url() if asked.postgres else None
+        wrong = run(asked.n, asked.seed, pages=asked.pages, database_url=url)
     for line in wrong:
         print(f"WRONG  {line}")
     if not wrong:

@@ -70,7 +70,7 @@ def test_what_the_site_serves_is_what_the_truth_says(
     assert truth.compare(job_dir, site.truth) == []
     files = truth.warc_files(job_dir)
     assert truth.count_with_fastwarc(files)["response"] == len(records)
-    assert truth.warcio_check(files) == ""
+    assert truth.warcio_check(files) == []
 
 
 def test_truth_sees_what_is_missing_extra_double_or_wrong(

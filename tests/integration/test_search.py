@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -12,15 +16,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from healtharchive.model import schema
 from healtharchive.model.database import Database
 from healtharchive.model.errors import LeaseLost
+from healtharchive.model.jobs import list_jobs
 from healtharchive.model.journal import read
 from healtharchive.model.operator import reindex_job
-from healtharchive.model.orders import IndexOrder, Report
+from healtharchive.model.orders import Command, IndexOrder, Report
+from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import captures, segments, snapshots
+from healtharchive.model.wire import from_line, to_line
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.pipeline import Tally, Tools, index_job
 from healtharchive.search.query import Hit, Query, search
+from healtharchive.search.rebuild import rebuild
 from tests.lab.captured import (
     FIRST_MOMENT,
     Page,
@@ -282,6 +291,73 @@ def test_a_stopped_attempt_is_continued(archive: Archive) -> None:
         index_job(order, archive.tools(check))
     assert index_job(order, archive.tools()).captures == len(PAGES)
     assert len(archive.urls()) == 4
+
+
+def test_a_rebuild_finds_the_same(archive: Archive) -> None:
+    archive.index(archive.capture(*PAGES, campaign="annual-2026"))
+    renewed = Page("/en/measles", html_page("New", "Measles again."), moment=LATER)
+    archive.index(archive.capture(renewed, campaign="annual-2027"))
+    before = archive.find(all_captures=True)
+    done = rebuild(archive.tools(), archive.root, time.monotonic)
+    assert (done.restored, done.indexed, done.unknown) == (0, 2, ())
+    assert set(archive.find(all_captures=True)) == set(before)
+    assert archive.find("measles vaccine", campaign="annual-2026") != []
+
+
+def without_numbers(hits: list[Hit]) -> set[Hit]:
+    return {replace(hit, snapshot_id=0, capture_id=0) for hit in hits}
+
+
+def test_a_lost_database_is_rebuilt_from_the_warcs_alone(archive: Archive, tmp_path: Path) -> None:
+    first = archive.capture(*PAGES, source="lab-two", campaign="annual-2026")
+    archive.index(first)
+    archive.index(archive.capture(Page("/once", FLU, moment=LATER)))
+    stray = Path(first.output_dir) / "warcs" / "stray.warc.gz"
+    stray.write_bytes(b"")
+    (stray.parent / "manifest.jsonl").unlink()
+    empty = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}")
+    schema.upgrade(empty)
+    anew = Archive(empty, archive.root, tmp_path / "other-index")
+    done = rebuild(anew.tools(), anew.root, time.monotonic)
+    assert (done.restored, done.indexed, done.unknown) == (2, 2, (str(stray),))
+    assert without_numbers(anew.find(all_captures=True)) == without_numbers(
+        archive.find(all_captures=True)
+    )
+    with empty.read() as connection:
+        jobs = list_jobs(connection)
+    told = [(job.source, job.campaign, job.status, job.output_dir) for job in jobs]
+    assert ("lab-two", "annual-2026", JobStatus.INDEXED, first.output_dir) in told
+    assert rebuild(anew.tools(), anew.root, time.monotonic).restored == 0
+
+
+def test_the_index_child_reports_and_ends(archive: Archive, tmp_path: Path) -> None:
+    order = archive.capture(*PAGES)
+    _, order = claim_index(archive.database, order)
+    url = archive.database.engine.url.render_as_string(hide_password=False)
+    env = {
+        **os.environ,
+        "HEALTHARCHIVE_DATA_DIR": str(tmp_path),
+        "HEALTHARCHIVE_DATABASE_URL": url,
+        "HEALTHARCHIVE_SEARCH_DIR": str(archive.index_dir),
+    }
+    command = [sys.executable, "-m", "healtharchive.search"]
+
+    def ends(said: bytes) -> list[Report]:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        assert child.stdin
+        assert child.stdout
+        child.stdin.write(said)
+        child.stdin.flush()
+        reports = [from_line(Report, line) for line in child.stdout]
+        child.stdin.close()
+        assert child.wait() == 0
+        return reports
+
+    stopped = ends(to_line(order) + to_line(Command("stop", reason="deploy")))
+    assert (stopped[-1].outcome, stopped[-1].reason) == ("stopped", "deploy")
+    assert ends(to_line(order))[-1].outcome == "complete"
+    assert len(archive.urls()) == 4
+    assert ends(to_line(replace(order, fence=99)))[-1].outcome == "fenced"
 
 
 @pytest.mark.parametrize(

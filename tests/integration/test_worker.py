@@ -110,6 +110,21 @@ def test_a_killed_child_that_got_on_costs_no_retry(database: Database, tmp_path:
     assert (job.status, job.retry_count, job.counts.done) == (JobStatus.QUEUED, 0, 2)
 
 
+def test_a_child_that_gave_up_while_the_lease_is_still_ours_is_parked_not_forgotten(
+    database: Database, tmp_path: Path
+) -> None:
+    job_id = add_job(database, tmp_path)
+    (tmp_path / str(job_id)).write_text("fenced")
+    worker = stub_worker(tmp_path, database)
+    worker.turn()
+    worker.finish()
+    job = job_of(database, job_id)
+    assert (job.status, job.retry_count) == (JobStatus.PARKED, 0)
+    assert job.parked_reason == "its lease ran out"
+    (note,) = [event for event in events_of(database, "job") if event.what == "note"]
+    assert note.why == "it took over: the test wants it"
+
+
 def test_a_pause_stops_the_running_crawl(database: Database, tmp_path: Path) -> None:
     job_id = add_job(database, tmp_path)
     (tmp_path / str(job_id)).write_text("run")

@@ -63,8 +63,7 @@ def verdicts(site: Site, archive: Archive, campaign: str) -> Iterator[str]:
     yield from (str(each) for each in truth.compare(job_dir, site.truth))
     if list(job_dir.glob("warcs/*.open")):
         yield "a segment is still open"
-    if said := truth.warcio_check(files):
-        yield f"warcio check: {said}"
+    yield from (f"warcio check: {said}" for said in truth.warcio_check(files))
     yield from strays(site)
     if "YES" not in (status := archive.run("campaign", "status", campaign)):
         yield f"the campaign is not ready for search: {status}"

@@ -58,12 +58,13 @@ class SmallArchive:
     ids: dict[str, int]
 
 
-def build(directory: Path, exchanges: list[Exchange]) -> SmallArchive:
-    """An archive of these exchanges in a job that is captured and indexed."""
+def build(directory: Path, exchanges: list[Exchange], database_url: str = "") -> SmallArchive:
+    """An archive of these exchanges in a job that is captured and indexed; on SQLite by default."""
     settings = load(
         {
             "HEALTHARCHIVE_DATA_DIR": str(directory),
-            "HEALTHARCHIVE_DATABASE_URL": f"sqlite:///{directory / 'archive.sqlite'}",
+            "HEALTHARCHIVE_DATABASE_URL": database_url
+            or f"sqlite:///{directory / 'archive.sqlite'}",
         }
     )
     database = Database(settings.database_url)

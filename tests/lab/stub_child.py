@@ -1,8 +1,8 @@
 """A child that does as it is told by a file: the worker's protocol without a crawl behind it.
 
 Run as `python stub_child.py DIRECTORY`. DIRECTORY/JOB names the behaviour: complete (also when the
-file is missing), errno, failed, die, die-late, run (until it is stopped) or stubborn (not even
-then). DIRECTORY/JOB.log gets a line `FENCE WORD` for all that happens.
+file is missing), errno, failed, fenced, die, die-late, run (until it is stopped) or stubborn (not
+even then). DIRECTORY/JOB.log gets a line `FENCE WORD` for all that happens.
 """
 
 import json
@@ -33,6 +33,9 @@ def main() -> None:
         report(kind="end", outcome="complete", counts=counts(3))
     elif word == "errno":
         report(kind="end", outcome="infra", blame="target", reason="stale", errno=int(argument))
+    elif word == "fenced":
+        report(kind="note", what="it took over", reason="the test wants it")
+        report(kind="end", outcome="fenced", reason="its lease ran out")
     elif word == "failed":
         report(kind="end", outcome="failed", blame="job", reason="the test wants it")
     elif word.startswith("die"):

@@ -16,7 +16,7 @@ MOST_CHARACTERS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """One cookie. `domain` is empty for a cookie of its host only; `expires_at` in epoch seconds."""
+    """One cookie. `domain` is empty for one of its host only; `expires_at` in epoch seconds."""
 
     name: str
     value: str
@@ -34,7 +34,7 @@ class CookieJar:
         self._by_host: dict[str, dict[tuple[str, str], Cookie]] = {}
 
     def header(self, url: str) -> str | None:
-        """The Cookie field for a request, longer paths first; None when there is nothing to send."""
+        """The Cookie field for a request, longer paths first; None for nothing to send."""
         if not self._by_host:
             return None
         parts = urlsplit(url)

@@ -95,7 +95,7 @@ class Digests:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer. `truncated`: empty, or length, time, disconnect (WARC 1.1 §5.13)."""
+    """A request and its answer. `truncated`: empty, length, time, disconnect (WARC 1.1 §5.13)."""
 
     url: str
     request: bytes

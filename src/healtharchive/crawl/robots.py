@@ -67,7 +67,7 @@ class Robots:
         return max(delays) if delays else None
 
     def _groups_for(self, agent: str) -> list[Group]:
-        """The groups of the most specific product token; those of `*` when none names it (§2.2.1)."""
+        """The groups that name the agent; those of `*` when none does (§2.2.1)."""
         token = agent.partition("/")[0].strip().lower()
         named = [group for group in self.groups if token in group.agents]
         return named or [group for group in self.groups if "*" in group.agents]

@@ -93,7 +93,7 @@ class Transport:
         )
 
     async def fetch(self, url: str, headers: Sequence[tuple[str, str]] = ()) -> Exchange:
-        """GET a canonical URL. FetchFailed when there is no answer at all; OSError is the disk's."""
+        """GET a canonical URL. FetchFailed when no answer came; OSError is the disk's."""
         target = _Target.of(url)
         request = self._request(target, headers)
         started_at, began = self._clock.now(), self._clock.monotonic()

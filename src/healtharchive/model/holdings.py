@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 from healtharchive.model.errors import NotFound
 from healtharchive.model.states import SegmentState
 from healtharchive.model.tables import (
+    BIGGEST_ID,
     archive_jobs,
     campaigns,
     captures,
@@ -19,7 +20,6 @@ from healtharchive.model.tables import (
     sources,
 )
 
-BIGGEST_ID = (1 << 63) - 1
 FIRST_ERROR_STATUS = 400
 RESPONSE = "response"
 REVISIT = "revisit"

@@ -19,7 +19,7 @@ from healtharchive.model.journal import Actor, record
 from healtharchive.model.orders import Counts
 from healtharchive.model.sources import source_id
 from healtharchive.model.states import JOB_TRANSITIONS, JobEvent, JobStatus, step
-from healtharchive.model.tables import archive_jobs, campaigns, sources
+from healtharchive.model.tables import BIGGEST_ID, archive_jobs, campaigns, sources
 
 DEFAULT_RETRY_BUDGET = 3
 SETTLED = (
@@ -90,7 +90,9 @@ _PLAIN = tuple(
 
 def get_job(connection: Connection, job_id: int) -> Job:
     """One job; NotFound when the id is not there."""
-    row = connection.execute(_jobs().where(archive_jobs.c.id == job_id)).one_or_none()
+    row = None
+    if 0 < job_id <= BIGGEST_ID:
+        row = connection.execute(_jobs().where(archive_jobs.c.id == job_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no job {job_id}.", "`healtharchive list-jobs` shows them.")
     return _job(row)

@@ -6,7 +6,6 @@ refused (LeaseLost) once another claim has raised it again. All times are the da
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +35,7 @@ from healtharchive.model.tables import archive_jobs, attempts, targets
 
 CLAIM_EVENT = {Work.CRAWL: JobEvent.CLAIM, Work.INDEX: JobEvent.CLAIM_INDEX}
 HELD = (JobStatus.RUNNING, JobStatus.INDEXING)
-_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "requested_stop": None}
+NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "requested_stop": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +59,6 @@ class Claim:
     attempt_id: int
     event_id: int
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A held job as the database shows it: enough to see whether its holder still lives."""
-
-    job_id: int
-    fence: int
-    status: JobStatus
-    owner: str
-    heartbeat_at: datetime
-    expires_at: datetime
 
 
 # -- claiming ------------------------------------------------------------------------------
@@ -216,7 +203,7 @@ def heartbeat(
     now = database.now(connection)
     renewed = connection.execute(
         update(archive_jobs)
-        .where(*_held_by(job_id, fence))
+        .where(*held_by(job_id, fence))
         .values(heartbeat_at=now, lease_expires_at=now + timedelta(seconds=lease_seconds))
     )
     if renewed.rowcount != 1:
@@ -228,7 +215,7 @@ def heartbeat(
 
 def check_fence(connection: Connection, job_id: int, fence: int) -> None:
     """Lock the job's row for an attempt's writing; LeaseLost when the token is no longer its."""
-    query = select(archive_jobs.c.id).where(*_held_by(job_id, fence)).with_for_update()
+    query = select(archive_jobs.c.id).where(*held_by(job_id, fence)).with_for_update()
     if connection.execute(query).one_or_none() is None:
         raise lease_lost(job_id, fence)
 
@@ -246,26 +233,8 @@ def note_child(connection: Connection, claim: Claim, child_pid: int) -> None:
     )
 
 
-def list_leases(connection: Connection) -> list[Lease]:
-    """Every lease that is held, run out or not."""
-    jobs = archive_jobs.c
-    query = select(
-        jobs.id, jobs.fence, jobs.status, jobs.lease_owner, jobs.heartbeat_at, jobs.lease_expires_at
-    ).where(jobs.status.in_(HELD))
-    return [
-        Lease(
-            job_id=row.id,
-            fence=row.fence,
-            status=JobStatus(row.status),
-            owner=row.lease_owner or "",
-            heartbeat_at=row.heartbeat_at,
-            expires_at=row.lease_expires_at,
-        )
-        for row in connection.execute(query)
-    ]
-
-
-def _held_by(job_id: int, fence: int) -> tuple[Any, ...]:
+def held_by(job_id: int, fence: int) -> tuple[Any, ...]:
+    """The conditions under which a job is held with this token."""
     jobs = archive_jobs.c
     return (jobs.id == job_id, jobs.fence == fence, jobs.status.in_(HELD))
 
@@ -287,7 +256,7 @@ def finish(
     check_fence(connection, claim.job.id, claim.fence)
     job = get_job(connection, claim.job.id)
     event, left = _honour(ending.event, job.requested_stop)
-    columns = {**_NO_LEASE, "parked_target": None, **ending.columns}
+    columns = {**NO_LEASE, "parked_target": None, **ending.columns}
     if ending.blame == Blame.TARGET and ending.event is JobEvent.PARK:
         columns["parked_target"] = target_of(connection, job.output_dir)
     now = database.now(connection)
@@ -309,56 +278,10 @@ def finish(
         caused_by=claim.event_id,
         columns=columns,
     )
-    _close_attempt(connection, claim.job.id, claim.fence, ending, now)
+    close_attempt(connection, claim.job.id, claim.fence, ending, now)
     if left is not None:
-        _follow_request(database, connection, job.id, left, actor, event_id)
+        follow_request(database, connection, job.id, left, actor, event_id)
     return get_job(connection, job.id).status
-
-
-def rescue(
-    database: Database,
-    connection: Connection,
-    lease: Lease,
-    *,
-    actor: Actor,
-    evidence: Mapping[str, Any],
-) -> bool:
-    """Take a job from a holder that sends no heartbeats; False when it sent one after all."""
-    held = connection.execute(
-        select(archive_jobs.c.requested_stop)
-        .where(
-            *_held_by(lease.job_id, lease.fence),
-            archive_jobs.c.heartbeat_at == lease.heartbeat_at,
-        )
-        .with_for_update()
-    ).one_or_none()
-    if held is None:
-        return False
-    now = database.now(connection)
-    why = f"no heartbeat from {lease.owner} since {lease.heartbeat_at:%Y-%m-%dT%H:%M:%SZ}"
-    event_id = transition(
-        database,
-        connection,
-        lease.job_id,
-        JobEvent.RESCUE,
-        actor=actor,
-        why=why,
-        evidence={"owner": lease.owner, "fence": lease.fence, **evidence},
-        fence=lease.fence,
-        columns={
-            **_NO_LEASE,
-            # A higher token at once: a holder that wakes up is refused even before the next claim.
-            "fence": lease.fence + 1,
-            "rescue_count": archive_jobs.c.rescue_count + 1,
-            "last_error": why,
-        },
-    )
-    ending = Ending(JobEvent.RESCUE, exit="rescued", blame=Blame.HOST, reason=why)
-    _close_attempt(connection, lease.job_id, lease.fence, ending, now)
-    if held.requested_stop and lease.status is JobStatus.RUNNING:
-        request = JobEvent(held.requested_stop)
-        _follow_request(database, connection, lease.job_id, request, actor, event_id)
-    return True
 
 
 def target_of(connection: Connection, path: str) -> str | None:
@@ -378,7 +301,7 @@ def _honour(event: JobEvent, requested: str | None) -> tuple[JobEvent, JobEvent 
     return event, JobEvent(requested) if waits else None
 
 
-def _follow_request(
+def follow_request(
     database: Database,
     connection: Connection,
     job_id: int,
@@ -386,6 +309,7 @@ def _follow_request(
     actor: Actor,
     caused_by: int,
 ) -> None:
+    """Take the step that an operator had asked for while the job ran."""
     transition(
         database,
         connection,
@@ -405,9 +329,10 @@ def _ended_like(connection: Connection, claim: Claim, ending: Ending) -> bool:
     return row.ended_at is not None and row.exit == ending.exit
 
 
-def _close_attempt(
+def close_attempt(
     connection: Connection, job_id: int, fence: int, ending: Ending, now: datetime
 ) -> None:
+    """Write how the attempt with this token ended."""
     connection.execute(
         update(attempts)
         .where(attempts.c.job_id == job_id, attempts.c.fence == fence)

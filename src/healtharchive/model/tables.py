@@ -56,6 +56,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 # SQLite only gives a rowid to INTEGER PRIMARY KEY; PostgreSQL wants the wide one.
 Id = BigInteger().with_variant(Integer, "sqlite")
+BIGGEST_ID = (1 << 63) - 1  # both databases refuse to compare an id with a wider number
 
 
 def _id() -> Column[int]:

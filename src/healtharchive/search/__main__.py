@@ -50,16 +50,18 @@ class Commands:
 
     def check(self) -> None:
         """Stopped when it is time to end."""
+        self._obey()  # what came together with the order
         while not self._reason and select.select([self._descriptor], [], [], 0)[0]:
-            self._listen()
+            piece = os.read(self._descriptor, PIECE_BYTES)
+            if not piece:
+                self.stop("the worker is gone")
+            self._heard += piece
+            self._obey()
         if self._reason:
             raise Stopped(self._reason)
 
-    def _listen(self) -> None:
-        piece = os.read(self._descriptor, PIECE_BYTES)
-        if not piece:
-            self.stop("the worker is gone")
-        *lines, self._heard = (self._heard + piece).split(b"\n")
+    def _obey(self) -> None:
+        *lines, self._heard = self._heard.split(b"\n")
         for command in (from_line(Command, line) for line in lines if line):
             if command.kind == "stop":
                 self.stop(command.reason or "the worker asked for it")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 from healtharchive.model.captures import Capture
 from healtharchive.search.extract import PageText, kind_of, page_text
+from healtharchive.search.language import language_in_url
 from healtharchive.search.payloads import Payload
 from healtharchive.search.pdf import LARGEST_BYTES
 from healtharchive.warc.cdxj import url_key
@@ -64,11 +65,11 @@ def harvest(record: WarcRecord) -> Harvest | None:
         kind = "html"
     digest = _known_digest(record) or body.digest
     capture = _capture(record, head, mime, digest, body.size_bytes)
-    page = page_of(head, kind, body.kept) if kind else None
+    page = page_of(head, kind, body.kept, capture.url) if kind else None
     return Harvest(capture, kind, page, _payload(record, capture))
 
 
-def page_of(head: HttpHead, kind: str, body: bytes) -> PageText:
+def page_of(head: HttpHead, kind: str, body: bytes, url: str) -> PageText:
     """The text of a response's body, whose content codings are taken off first."""
     decoded = decode_content(
         body, ",".join(head.headers.all("Content-Encoding")), LARGEST_DECODED_BYTES
@@ -79,10 +80,11 @@ def page_of(head: HttpHead, kind: str, body: bytes) -> PageText:
         head.headers.get("Content-Type", ""),
         head.headers.get("Content-Language", ""),
     )
-    if not decoded.problem:
-        return page
-    problem = "; ".join(filter(None, (decoded.problem, page.problem)))
-    return PageText(page.kind, page.title, page.text, page.language, problem)
+    return replace(
+        page,
+        language=page.language or language_in_url(url),
+        problem="; ".join(filter(None, (decoded.problem, page.problem))),
+    )
 
 
 def body_of(record: WarcRecord) -> bytes:

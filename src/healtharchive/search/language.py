@@ -10,6 +10,9 @@ from resiliparse.parse.lang import detect_fast
 SAMPLE_CHARS = 20_000
 WORD = re.compile(r"[^\W\d_]+")
 TAG = re.compile(r"[a-z]{2,3}", re.IGNORECASE)
+# canada.ca has /en/ and /fr/, cihr-irsc.gc.ca /e/ and /f/, older sites page-eng and page-fra.html.
+IN_URL = re.compile(r"(?<=[/_-])(en|fr|eng|fra|e|f)(?=[/.]|$)", re.IGNORECASE)
+BY_LETTER = {"e": "en", "f": "fr"}
 
 # Words that are frequent in one of the two languages and rare in the other.
 ENGLISH_WORDS = """
@@ -43,6 +46,12 @@ def language_of(text: str, declared: str = "") -> str:
     if voted and said in ("", "en", "fr"):
         return voted
     return said or _detected(sample)
+
+
+def language_in_url(url: str) -> str:
+    """The language that a bilingual site's address names, or empty: a last resort."""
+    named = IN_URL.search(url.partition("?")[0])
+    return BY_LETTER[named.group(1)[0].lower()] if named else ""
 
 
 def _vote(text: str) -> str:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
@@ -12,6 +17,7 @@ from pypdf.errors import PyPdfError
 LARGEST_BYTES = 50_000_000
 MOST_PAGES = 300
 MOST_CHARS = 500_000
+MOST_CPU_SECONDS = 30.0
 
 # Damaged files make it warn line by line; what could not be read is in our own result.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -35,6 +41,10 @@ TROUBLES = (
 )
 
 
+class TookTooLong(BaseException):
+    """The bound of CPU seconds is reached. No Exception: pypdf would swallow that."""
+
+
 @dataclass(frozen=True, slots=True)
 class PdfText:
     """What could be read; `problem` says why it is not all."""
@@ -49,26 +59,30 @@ def pdf_text(data: bytes) -> PdfText:
     """The text of the first MOST_PAGES pages. Never raises for what is in the file."""
     if len(data) > LARGEST_BYTES:
         return PdfText("", "", "", f"the PDF is larger than {LARGEST_BYTES} bytes")
-    try:
-        reader = PdfReader(io.BytesIO(data))
-        if reader.is_encrypted and not reader.decrypt(""):
-            return PdfText("", "", "", "the PDF needs a password")
-        title = str((reader.metadata.title if reader.metadata else "") or "")
-        language = str(reader.root_object.get("/Lang", "") or "")
-        text, problem = _pages(reader)
-    except TROUBLES as error:
-        return PdfText("", "", "", f"the PDF cannot be read: {type(error).__name__}: {error}")
-    return PdfText(title, text, language, problem)
-
-
-def _pages(reader: PdfReader) -> tuple[str, str]:
-    """The pages' text, and what is missing of it."""
     pieces: list[str] = []
+    about = ("", "")
+    try:
+        with _at_most(MOST_CPU_SECONDS):
+            reader = PdfReader(io.BytesIO(data))
+            if reader.is_encrypted and not reader.decrypt(""):
+                return PdfText("", "", "", "the PDF needs a password")
+            title = (reader.metadata.title if reader.metadata else "") or ""
+            about = (str(title), str(reader.root_object.get("/Lang", "") or ""))
+            problem = _read_pages(reader, pieces)
+    except TROUBLES as error:
+        problem = f"the PDF cannot be read: {type(error).__name__}: {error}"
+    except TookTooLong:
+        problem = f"reading the PDF took longer than {MOST_CPU_SECONDS:.0f} s"
+    return PdfText(about[0], "\n".join(pieces), about[1], problem)
+
+
+def _read_pages(reader: PdfReader, pieces: list[str]) -> str:
+    """Add each page's text to `pieces`; what is missing of it."""
     room = MOST_CHARS
     problem = ""
     for number in range(len(reader.pages)):
         if number >= MOST_PAGES or room <= 0:
-            return "\n".join(pieces), f"only the first {number} pages were read"
+            return f"only the first {number} pages were read"
         try:
             piece = reader.pages[number].extract_text()[:room]
         except TROUBLES as error:
@@ -76,4 +90,26 @@ def _pages(reader: PdfReader) -> tuple[str, str]:
             continue
         pieces.append(piece)
         room -= len(piece)
-    return "\n".join(pieces), problem
+    return problem
+
+
+@contextmanager
+def _at_most(cpu_seconds: float) -> Iterator[None]:
+    """TookTooLong when the body computes for longer. pypdf is Python, so a signal reaches it.
+
+    Only the main thread gets signals; the index child has no other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_alarm(_: int, __: FrameType | None) -> None:
+        raise TookTooLong
+
+    before = signal.signal(signal.SIGVTALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -8,7 +8,7 @@ and repeating changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -112,8 +112,8 @@ class Tools:
     check: Callable[[], None]
 
 
-def index_job(order: IndexOrder, tools: Tools) -> Tally:
-    """Index what is not indexed of a job's sealed segments.
+def index_job(order: IndexOrder, tools: Tools, unlisted: Sequence[SealedSegment] = ()) -> Tally:
+    """Index what is not indexed of a job's sealed segments: those in its manifest and `unlisted`.
 
     LeaseLost when the job has another token by now; OSError and database errors pass through, and
     so does what `check` raises.
@@ -121,7 +121,7 @@ def index_job(order: IndexOrder, tools: Tools) -> Tally:
     output = Path(order.output_dir)
     with tools.database.begin() as connection:
         job = get_job(connection, order.job_id)
-        sealed = list(manifest(output))
+        sealed = [*manifest(output), *unlisted]
         note_segments(tools.database, connection, job.id, order.fence, sealed, actor=tools.actor)
         waiting = segments_to_index(connection, job.id)
     tools.report(Report("started", evidence={"segments": len(waiting)}))
@@ -295,7 +295,9 @@ class _Segment:
             try:
                 record = read_record(Path(original.path), original.offset, original.length)
                 head = http_head(record)
-                return page_of(head, revisit.kind, body_of(record)) if head else None
+                if head:
+                    body = body_of(record)
+                    return page_of(head, revisit.kind, body, revisit.capture.url)
             except (BadInput, FileNotFoundError):  # damaged, or released from this disk
                 continue
         return None

@@ -10,7 +10,8 @@ import sys
 
 def look(path: str, write: bool) -> dict[str, object]:
     """The facts of a directory; the step and the errno where one failed."""
-    step = "stat"
+    seen: dict[str, object] = {}
+    step = ""
     try:
         if write:
             step = "make directory"
@@ -20,16 +21,14 @@ def look(path: str, write: bool) -> dict[str, object]:
             next(entries, None)
         step = "statvfs"
         disk = os.statvfs(path)
+        seen["disk_bytes"] = disk.f_blocks * disk.f_frsize
+        seen["free_bytes"] = disk.f_bavail * disk.f_frsize
         if write:
             step = "write"
             _write_and_read(os.path.join(path, f".probe-{os.getpid()}"))
     except OSError as error:
-        return {"ok": False, "errno": error.errno, "step": step}
-    return {
-        "ok": True,
-        "disk_bytes": disk.f_blocks * disk.f_frsize,
-        "free_bytes": disk.f_bavail * disk.f_frsize,
-    }
+        return {**seen, "ok": False, "errno": error.errno, "step": step}
+    return {**seen, "ok": True}
 
 
 def _write_and_read(path: str) -> None:

@@ -121,14 +121,15 @@ def _unbrotli(data: bytes) -> Iterator[bytes]:
     decompressor = brotli.Decompressor()
     for position in range(0, len(data), STEP_BYTES):
         given = data[position : position + STEP_BYTES]
-        while given or not decompressor.can_accept_more_data():
+        while not decompressor.is_finished():
             try:
                 piece: bytes = decompressor.process(given, output_buffer_limit=PIECE_BYTES)
             except brotli.error as error:
                 raise _Broken(f"damaged ({error})") from None
             given = b""
-            if piece:
-                yield piece
+            if not piece:
+                break
+            yield piece
     if not decompressor.is_finished():
         raise _Broken("cut off")
 

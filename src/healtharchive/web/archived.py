@@ -86,7 +86,8 @@ def _found(connection: Connection, capture_id: int) -> Holding:
 
 def _nearest(connection: Connection, timestamp: str, url: str) -> Holding:
     moment = moment_of(timestamp)
-    if moment is None or not url.lower().startswith(WEB) or len(url) > WIDEST_URL:
+    usable = url.lower().startswith(WEB) and url.isprintable() and len(url) <= WIDEST_URL
+    if moment is None or not usable:
         raise Missing("trouble.404.page")
     holding = nearest_holding(connection, url_key(url), moment)
     if holding is None:

@@ -65,10 +65,12 @@ def show_all(visit: VisitDep, site: SiteDep) -> Response:
 @router.get("/{language}/campaign/{name}")
 def show(name: str, visit: VisitDep, site: SiteDep) -> Response:
     """One campaign, its verdict with every reason, and its jobs with their progress."""
+    if not name.isprintable():  # PostgreSQL takes no NUL in a text
+        raise Missing("trouble.404.page")
     with site.database.read() as connection:
         try:
             found = readiness(connection, name)
-        except (NotFound, ValueError):  # PostgreSQL takes no NUL in a text
+        except NotFound:
             raise Missing("trouble.404.campaign", id=name) from None
         names = source_names(connection)
     campaign = found.campaign

@@ -27,9 +27,12 @@ class Health:
 
 
 @router.get("/health/live", response_model=Health)
-def live() -> JSONResponse:
-    """200 while the process can answer at all. It asks nothing: a dead database is no reason to
-    restart a server that would come back just as helpless."""
+async def live() -> JSONResponse:
+    """200 while the process can answer at all.
+
+    It asks nothing, and no thread: a dead database or busy readers are no reason to restart a
+    server that would come back just as helpless.
+    """
     return JSONResponse(to_plain(Health("ok")), headers=NOT_STORED)
 
 

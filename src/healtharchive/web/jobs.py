@@ -95,7 +95,7 @@ def show(job_id: int, visit: VisitDep, site: SiteDep) -> Response:
     with site.database.read() as connection:
         try:
             row = get_job(connection, job_id)
-        except (NotFound, OverflowError):  # an id wider than the database's integers
+        except NotFound:
             raise Missing("trouble.404.job", id=job_id) from None
         job = job_facts(row, source_names(connection))
         attempts = list_attempts(connection, job_id, limit=MOST_ATTEMPTS)

@@ -22,6 +22,8 @@ from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.wire import from_line, to_line
 
 LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
+QUEUE_SECONDS = 5.0  # for a free child; longer, and the waiting would fill the server's threads
+GRACE_SECONDS = 0.5  # a killed process that does not hang has ended long before
 CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
 
 
@@ -95,7 +97,7 @@ class Readers:
 
     def read(self, order: ReadOrder) -> Reading:
         """The answer to one order. StorageUnavailable when none comes in time."""
-        if not self._slots.acquire(timeout=self._deadline_seconds):
+        if not self._slots.acquire(timeout=QUEUE_SECONDS):
             raise StorageUnavailable("Every reader of stored records is busy.")
         try:
             child = self._take()
@@ -138,10 +140,10 @@ class Readers:
         return _Child()
 
     def _give_back(self, child: _Child, whole: bool) -> None:
-        if not whole:
-            child.kill()
+        dead = not whole and child.kill()
         with self._lock:
-            (self._idle if whole else self._dying).append(child)
+            if not dead:
+                (self._idle if whole else self._dying).append(child)
         self._slots.release()
 
 
@@ -170,13 +172,18 @@ class _Child:
         length = int.from_bytes(self._exactly(LENGTH_BYTES, until, clock), "big")
         return self._exactly(length, until, clock)
 
-    def kill(self) -> None:
-        """End the child without waiting for it: one that hangs in the kernel ends later."""
+    def kill(self) -> bool:
+        """End the child; False when it hangs in the kernel, where it will end later."""
         with suppress(ProcessLookupError):
             self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _exactly(self, count: int, until: float, clock: Clock) -> bytes:
         data = bytearray()

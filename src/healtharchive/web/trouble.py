@@ -101,7 +101,7 @@ def _no_index(request: Request, error: Exception) -> Response:
 
 def _unavailable(request: Request, error: Exception, what: str) -> Response:
     # The cause is the operator's: it names files and addresses.
-    log.warning("%s answered 503: %s", request.url.path, error)
+    log.warning("%s answered 503: %s", request.url.path, str(error).partition("\n")[0])
     return answer(request, 503, f"trouble.503.{what}")
 
 

@@ -100,7 +100,7 @@ class Visit:
             "language": self.language,
             "here": here,
             "here_exactly": exactly,
-            "path": self.request.url.path,
+            "steady_path": self.link(refresh="off"),
             "switch_path": self._switch_path(),
             "json_path": self.link(format="json"),
             "stylesheet": self.site.stylesheet,

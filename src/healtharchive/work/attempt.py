@@ -202,6 +202,10 @@ class _Watch:
             why = self.heart.trouble or "this process did not run for longer than its lease"
             reason = f"the lease could not be renewed: {why}"
             return Outcome(Exit.INFRA, reason, Blame.HOST, progressed=self._progressed())
+        if self.end is not None and self.end.outcome == "fenced":
+            # The database has not said so, and only that decides: if the job is another's by now,
+            # the end is refused; if it is not, nobody else would ever take it up.
+            return Outcome(Exit.INFRA, self.end.reason, Blame.HOST, progressed=self._progressed())
         if self.end is not None:
             return outcome_of_report(self.end, progressed=self._progressed())
         if status is None:

@@ -169,8 +169,8 @@ class Heart:
                 actor=actor,
                 subject="job",
                 subject_id=job_id,
-                what=(report.what or "note")[:64],
-                why=report.reason,
+                what="note",
+                why=": ".join(filter(None, (report.what, report.reason))),
                 evidence={**report.evidence, "fence": fence},
                 caused_by=self._claim.event_id,
             )

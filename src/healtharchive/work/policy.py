@@ -28,7 +28,6 @@ from healtharchive.model.orders import Report
 from healtharchive.model.states import JobEvent
 from healtharchive.work.parking import BackOff, Roll
 
-OUTCOME_CHARS = 32
 REASON_CHARS = 2000
 LONGEST_RETRY_SECONDS = 3600.0
 
@@ -130,9 +129,8 @@ def _completed(work: Work, outcome: Outcome, moment: Moment) -> Ending:
     if work is Work.INDEX:
         columns: dict[str, Any] = {"indexed_at": moment.now, "park_streak": 0}
         return _ending(JobEvent.INDEX_DONE, outcome, columns)
-    word = outcome.reason if outcome.exit is Exit.LIMIT else ""
     columns = {
-        "outcome": (word or outcome.exit.value)[:OUTCOME_CHARS],
+        "outcome": outcome.exit.value,  # which limit it was is the attempt's reason
         "finished_at": moment.now,
         "park_streak": 0,
         "last_error": None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from healtharchive.model.leases import Lease, list_leases, rescue
+from healtharchive.model.rescues import Lease, list_leases, rescue
 from healtharchive.work.holder import is_gone
 from healtharchive.work.means import Means
 
@@ -20,12 +21,16 @@ class Rescuer:
     means: Means
     _seen: dict[tuple[int, int], float] = field(default_factory=dict)
 
-    def look(self) -> list[int]:
-        """Rescue what is due; the ids of the jobs. Outages of the database are the caller's."""
+    def look(self, ours: Collection[tuple[int, int]]) -> list[int]:
+        """Rescue what is due but `ours`, the (job, token) of attempts that run here; the jobs' ids.
+
+        Outages of the database are the caller's.
+        """
         database = self.means.database
         with database.read() as connection:
             now = database.now(connection)
-            leases = [each for each in list_leases(connection) if each.owner != self.means.holder]
+            held = list_leases(connection)
+        leases = [each for each in held if (each.job_id, each.fence) not in ours]
         overdue = {each: each.expires_at <= now for each in leases}
         self._forget({(each.job_id, each.fence) for each, late in overdue.items() if late})
         return [each.job_id for each, late in overdue.items() if self._rescued(each, late)]

@@ -156,7 +156,8 @@ class Worker:
         now = self.means.clock.monotonic()
         if now < self._rescue_at:
             return
-        for job_id in self._rescuer.look():
+        ours = {(held.job.id, held.fence) for held in self._running.values()}
+        for job_id in self._rescuer.look(ours):
             logger.warning("job %d was rescued from a worker that is gone", job_id)
         self._rescue_at = now + self.means.settings.heartbeat_seconds / 2
 

@@ -1,0 +1,152 @@
+"""Making the index, and the rows it stands on, anew from the WARC files alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from healtharchive.model.attempts import Ending, Work
+from healtharchive.model.captures import mark_unindexed
+from healtharchive.model.leases import ClaimTerms, claim, finish, heartbeat
+from healtharchive.model.operator import reindex_job
+from healtharchive.model.orders import IndexOrder, SealedSegment
+from healtharchive.model.restoration import LostJob, job_in, jobs_that_are, restore_job
+from healtharchive.model.states import JobEvent, JobStatus
+from healtharchive.search.pipeline import WARCS_NAME, Tally, Tools, index_job, manifest
+from healtharchive.warc.digest import sha256_file
+from healtharchive.warc.reader import WarcRecord, read_records
+
+# The crawl's names: {source}-{campaign or 'crawl'}-job{id}-a{fence}-{serial}.warc.gz
+SEGMENT_NAME = re.compile(
+    r"(?P<source>.+?)-(?P<campaign>[^/]+)-job\d+-a(?P<fence>\d+)-\d+\.warc\.gz"
+)
+NO_CAMPAIGN = "crawl"
+LEASE_SECONDS = 300.0
+RENEW_SECONDS = 30.0
+WITHOUT_LIMIT = 1_000_000  # starts an hour: a rebuild is a person's decision
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild did. `unknown` are WARC files whose name does not say what they are of."""
+
+    restored: int
+    indexed: int
+    tally: Tally
+    unknown: tuple[str, ...]
+
+
+def rebuild(tools: Tools, jobs_root: Path, clock: Callable[[], float]) -> Rebuilt:
+    """Restore the rows of jobs whose files are there, empty the index, and index all again.
+
+    Jobs that another process holds meanwhile are left to it. What it does is safe to repeat;
+    until it ends, searches find less. `clock` gives monotonic seconds.
+    """
+    restored, unknown = _restore(tools, jobs_root)
+    tools.index.clear()
+    with tools.database.begin() as connection:
+        mark_unindexed(connection)
+        for job in jobs_that_are(connection, (JobStatus.INDEXED,)):
+            reindex_job(
+                tools.database, connection, job.id, actor=tools.actor, why="the index is rebuilt"
+            )
+        waiting = jobs_that_are(connection, (JobStatus.COMPLETED,))
+    total = Tally()
+    indexed = 0
+    for job in waiting:
+        tally = _index(tools, IndexOrder(job.id, 0, job.output_dir), clock)
+        if tally is None:
+            continue
+        indexed += 1
+        total.segments += tally.segments
+        total.captures += tally.captures
+        total.snapshots += tally.snapshots
+        total.unreadable += tally.unreadable
+    return Rebuilt(restored, indexed, total, unknown)
+
+
+def _restore(tools: Tools, jobs_root: Path) -> tuple[int, tuple[str, ...]]:
+    """Rows for the job directories that the database does not know."""
+    restored = 0
+    unknown: list[str] = []
+    for directory in sorted(jobs_root.glob(f"*/*/{WARCS_NAME}")):
+        files = sorted(directory.glob("*.warc.gz"))
+        names = [SEGMENT_NAME.fullmatch(each.name) for each in files]
+        unknown += [str(f) for f, name in zip(files, names, strict=True) if name is None]
+        known = [name for name in names if name is not None]
+        if not known:
+            continue
+        lost = _lost_job(directory.parent, known)
+        with tools.database.begin() as connection:
+            if job_in(connection, lost.output_dir) is None:
+                restore_job(tools.database, connection, lost, actor=tools.actor)
+                restored += 1
+    return restored, tuple(unknown)
+
+
+def _lost_job(output_dir: Path, names: list[re.Match[str]]) -> LostJob:
+    # The directory is the source's: its code may hold a dash, which the name alone cannot tell.
+    source = output_dir.parent.name
+    stem = names[0].group("source") + "-" + names[0].group("campaign")
+    campaign = stem.removeprefix(f"{source}-")
+    return LostJob(
+        source=source,
+        campaign=None if campaign == NO_CAMPAIGN else campaign,
+        output_dir=str(output_dir),
+        fence=max(int(each.group("fence")) for each in names),
+        captured_at=datetime.fromtimestamp(output_dir.stat().st_mtime, UTC),
+    )
+
+
+def _unlisted(output_dir: Path) -> Iterator[SealedSegment]:
+    """The WARC files of a job that its manifest does not list, or that lost their manifest."""
+    listed = {each.name for each in manifest(output_dir)}
+    for path in sorted((output_dir / WARCS_NAME).glob("*.warc.gz")):
+        name = SEGMENT_NAME.fullmatch(path.name)
+        if name is None or path.name in listed:
+            continue
+        sha256, size_bytes = sha256_file(path)
+        yield SealedSegment(
+            name=path.name,
+            path=str(path),
+            fence=int(name.group("fence")),
+            size_bytes=size_bytes,
+            sha256=sha256,
+            records=sum(isinstance(each, WarcRecord) for each in read_records(path)),
+            sealed_at=datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
+        )
+
+
+def _index(tools: Tools, order: IndexOrder, clock: Callable[[], float]) -> Tally | None:
+    """Index one job under a lease of our own; None when somebody else has it."""
+    with tools.database.begin() as connection:
+        terms = ClaimTerms("rebuild", tools.actor, LEASE_SECONDS, WITHOUT_LIMIT, order.job_id)
+        held = claim(tools.database, connection, Work.INDEX, terms)
+    if held is None:
+        return None
+    order = replace(order, fence=held.fence)
+    renewed_at = clock()
+
+    def check() -> None:
+        nonlocal renewed_at
+        tools.check()
+        if clock() - renewed_at < RENEW_SECONDS:
+            return
+        with tools.database.begin() as connection:
+            heartbeat(tools.database, connection, order.job_id, order.fence, LEASE_SECONDS)
+        renewed_at = clock()
+
+    ending = Ending(JobEvent.RELEASE, "stopped", reason="the rebuild was interrupted")
+    try:
+        unlisted = tuple(_unlisted(Path(order.output_dir)))
+        tally = index_job(order, replace(tools, check=check), unlisted)
+        ending = Ending(
+            JobEvent.INDEX_DONE, "complete", reason="rebuilt", evidence=dict(tally.facts())
+        )
+    finally:
+        with tools.database.begin() as connection:
+            finish(tools.database, connection, held, ending, actor=tools.actor)
+    return tally
