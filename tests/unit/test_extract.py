@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healtharchive.search import pdf
 from healtharchive.search.extract import kind_of, page_text
 from tests.lab.pdf import one_page_pdf
 
@@ -67,6 +68,16 @@ def test_a_pdf_gives_its_text() -> None:
 def test_a_damaged_pdf_says_so_and_never_raises(cut: int) -> None:
     page = page_text(one_page_pdf("Hygiene guide")[:cut], "pdf")
     assert page.text or page.problem
+
+
+def test_an_endless_pdf_costs_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(_: object) -> str:
+        while True:
+            pass
+
+    monkeypatch.setattr("pypdf.PageObject.extract_text", endless)
+    monkeypatch.setattr(pdf, "MOST_CPU_SECONDS", 0.05)
+    assert "took longer" in pdf.pdf_text(one_page_pdf("Hygiene guide")).problem
 
 
 def test_equal_pages_have_equal_digests() -> None:

@@ -248,8 +248,10 @@ def test_a_body_is_read_up_to_the_cap() -> None:
     assert pages(b"<a href=first>" + filler + b"<a href=last>") == ["https://e.org/dir/first"]
 
 
-def test_a_very_deep_page_is_read() -> None:
-    assert pages("<div>" * 20_000 + "<a href=x>") == ["https://e.org/dir/x"]
+@pytest.mark.parametrize("tag", ["div", "table", "b", "a href=y", "svg"])
+def test_a_very_deep_page_is_read(tag: str) -> None:
+    nested = f"<{tag}>" * 50_000 + "<a href=x>" + f"</{tag.split()[0]}>" * 50_000
+    assert "https://e.org/dir/x" in pages(nested)
 
 
 @given(

@@ -65,7 +65,7 @@ def known_codec(label: str) -> str | None:
     try:
         name = codecs.lookup(label.strip()).name
         # Also refuses codecs that do not decode to text, such as base64.
-        b"".decode(name)
+        b"  ".decode(name, "replace")
     except (LookupError, ValueError, UnicodeError):
         return None
     return None if name in REFUSED else SUPERSETS.get(name, name)

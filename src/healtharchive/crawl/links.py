@@ -110,7 +110,9 @@ def _read_body(body: bytes, mime: str, charset: str | None, links: RawLinks) -> 
 def _read_html(body: bytes, charset: str | None, links: RawLinks) -> str:
     codec, mark_bytes = charset_of(body, charset)
     # lexbor reads UTF-8 by itself, so the usual page is never decoded by us.
-    read_markup(body if codec == UTF8 else body[mark_bytes:].decode(codec, "replace"), links)
+    if codec != UTF8:
+        body = body[mark_bytes:].decode(codec, "replace").encode("utf-8", "replace")
+    read_markup(body, links)
     return UTF8 if codec.startswith("utf") else codec
 
 

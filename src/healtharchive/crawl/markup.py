@@ -6,6 +6,7 @@ The hot path of a crawl: one parse and one query in C, then one table look-up an
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -33,6 +34,15 @@ FRAME_TAGS = frozenset(("iframe", "frame"))
 NEVER_FETCHED = ("javascript:", "mailto:", "tel:", "data:", "about:", "blob:")
 LONGEST_RAW = 8192
 MAX_SRCDOC_DEPTH = 3
+# lexbor's time grows with the square of the nesting: 2 s at 40,000. Browsers stop at 512.
+MAX_NESTING = 1000
+HARMLESS_TAGS = 30_000
+TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9-]{0,20})")
+# Elements that have no end or that end by themselves, so that they do not nest.
+FLAT_TAGS = frozenset(
+    b"area base br col embed hr img input link meta param source track wbr "
+    b"p li dt dd td th tr thead tbody tfoot option optgroup rp rt".split()
+)
 SRCSET_CANDIDATE = re.compile(r"[\s,]*(\S*[^\s,])(?:\s[^,]*)?(?:,|$)")
 REFRESH = re.compile(r"""\s*[\d.]*\s*[;,]?\s*(?:url\s*=\s*)?["']?([^"']*)""", re.IGNORECASE)
 
@@ -71,12 +81,42 @@ def _add(kept: dict[str, None], raw: str | None) -> None:
         kept[url] = None
 
 
-def read_markup(html: bytes | str, links: RawLinks, depth: int = 0) -> None:
-    """Add what an HTML page (bytes are read as UTF-8) names to `links`."""
-    if not html:
-        return
-    for node in LexborHTMLParser(html).css(WANTED):
-        _read_element(node, links, depth)
+def read_markup(html: bytes, links: RawLinks, depth: int = 0) -> None:
+    """Add what an HTML page, in UTF-8, names to `links`. `depth` counts pages within pages."""
+    for part in _shallow_parts(html):
+        for node in LexborHTMLParser(part).css(WANTED):
+            _read_element(node, links, depth)
+
+
+def _shallow_parts(html: bytes) -> Iterator[bytes]:
+    """The page itself; or one that is nested too deep, in parts that are not."""
+    begin = 0
+    if html.count(b"<") > HARMLESS_TAGS:
+        for end in _too_deep(html):
+            yield html[begin:end]
+            begin = end
+    if begin < len(html):
+        yield html[begin:]
+
+
+def _too_deep(html: bytes) -> Iterator[int]:
+    """Where the nesting reaches MAX_NESTING, counted anew from each such place."""
+    unclosed: Counter[bytes] = Counter()
+    nesting = 0
+    for found in TAG.finditer(html):
+        end, name = found.groups()
+        if name in FLAT_TAGS:
+            continue
+        if not end:
+            unclosed[name] += 1
+            nesting += 1
+        elif unclosed[name]:
+            unclosed[name] -= 1
+            nesting -= 1
+        if nesting > MAX_NESTING:
+            yield found.start()
+            unclosed = Counter({name: 1})
+            nesting = 1
 
 
 def _read_element(node: LexborNode, links: RawLinks, depth: int) -> None:
@@ -92,7 +132,7 @@ def _read_element(node: LexborNode, links: RawLinks, depth: int) -> None:
     if tag == "style":
         _read_css(node.text(), links)
     elif tag == "iframe" and depth < MAX_SRCDOC_DEPTH and (inner := attributes.get("srcdoc")):
-        read_markup(inner, links, depth + 1)
+        read_markup(inner.encode("utf-8", "replace"), links, depth + 1)
     if style := attributes.get("style"):
         _read_css(style, links)
     links.add_asset(attributes.get("background"))

@@ -271,19 +271,24 @@ class _Segment:
     def _add_late_revisits(self) -> None:
         """Those whose text is not in the index: it is read off the record they refer to."""
         pages: list[tuple[Capture, PageText]] = []
+        chars = 0
         for revisit in self._later:
             self._tools.check()
             page = self._text_of_original(revisit)
-            if page is not None and page.text:
+            if page is None:
+                self._name_orphan(revisit.capture)
+            elif page.text:
                 pages.append((revisit.capture, page))
-            elif page is None:
-                self._name_trouble(
-                    revisit.capture.record_offset,
-                    revisit.capture.url,
-                    "the payload that this revisit refers to is not in the archive",
-                )
+                chars += len(page.text)
+            if chars >= BATCH_CHARS:
+                self._put(self._store([capture for capture, _ in pages], pages), pages)
+                pages, chars = [], 0
         if pages:
             self._put(self._store([capture for capture, _ in pages], pages), pages)
+
+    def _name_orphan(self, revisit: Capture) -> None:
+        reason = "the payload that this revisit refers to is not in the archive"
+        self._name_trouble(revisit.record_offset, revisit.url, reason)
 
     def _text_of_original(self, revisit: Harvest) -> PageText | None:
         digest = revisit.capture.payload_digest

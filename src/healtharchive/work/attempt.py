@@ -59,12 +59,14 @@ def supervise(claim: Claim, means: Means, stop: Stop) -> JobStatus | None:
 
 
 def _outcome(claim: Claim, means: Means, stop: Stop, heart: Heart) -> Outcome:
+    if stop.asked:
+        return Outcome(Exit.STOPPED, stop.reason)
     try:
         seen = means.probe(claim.job.output_dir)
         refusal = _refusal(seen, claim, means)
         if refusal is not None:
             return refusal
-        order = _order(claim, means, heart, seen)
+        order = _order(claim, means, stop, heart, seen)
         with Child(means.commands[claim.work], order, means.environment(claim.work)) as child:
             heart.on_renewal(child.renew)
             return _Watch(claim, means, stop, heart, child).run()
@@ -92,7 +94,9 @@ def _refusal(seen: ProbeResult, claim: Claim, means: Means) -> Outcome | None:
     return None
 
 
-def _order(claim: Claim, means: Means, heart: Heart, seen: ProbeResult) -> CrawlOrder | IndexOrder:
+def _order(
+    claim: Claim, means: Means, stop: Stop, heart: Heart, seen: ProbeResult
+) -> CrawlOrder | IndexOrder:
     if claim.work is Work.INDEX:
         return index_order(claim.job, claim.fence)
 
@@ -105,8 +109,8 @@ def _order(claim: Claim, means: Means, heart: Heart, seen: ProbeResult) -> Crawl
 
     return ride_out(
         ask,
-        give_up=lambda: heart.lapsed or heart.lost,
-        wait=Stop(means.clock).wait,
+        give_up=lambda: heart.lapsed or heart.lost or stop.asked,
+        wait=stop.wait,
         roll=means.roll,
     )
 

@@ -1,0 +1,47 @@
+"""`status`: the whole archive in one screen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from healtharchive.cli import messages, render
+from healtharchive.cli.session import begin
+
+app = typer.Typer()
+SHOWN = 10
+
+
+@app.command(rich_help_panel="What happened")
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Jobs by state, what runs, what waits and why, and the workers."""
+    from healtharchive.model import jobs
+    from healtharchive.model.states import JobStatus
+    from healtharchive.work.census import living_workers
+
+    session = begin()
+    with session.database.read() as connection:
+        now = session.database.now(connection)
+        by_state = jobs.count_jobs(connection)
+        held = (JobStatus.RUNNING, JobStatus.INDEXING)
+        running = jobs.list_jobs(connection, statuses=held, limit=SHOWN)
+        waiting = jobs.waiting_jobs(connection, limit=SHOWN)
+        workers = living_workers(connection)
+    if as_json:
+        found = {"jobs": by_state, "running": running, "waiting": waiting, "workers": workers}
+        render.print_json(found)
+        return
+    counted = ", ".join(f"{number} {state}" for state, number in sorted(by_state.items()))
+    print(f"jobs     {counted or 'none'}")
+    for job in running:
+        done = f"{job.counts.done} of {job.counts.found} URLs done"
+        print(f"running  job {job.id} ({job.source}): {done}, held by {job.lease_owner}")
+    for job in waiting:
+        why = job.parked_reason or job.last_error or "its turn"
+        when = messages.moment(job.not_before, now) if job.not_before else "soon"
+        print(f"waiting  job {job.id} ({job.source}): {why}; next try {when}")
+    for worker in workers:
+        print(f"worker   {worker.name}, since {messages.moment(worker.since, now)}")
+    if not workers:
+        print("worker   none is running: start `healtharchive worker`")

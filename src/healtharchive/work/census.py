@@ -1,0 +1,54 @@
+"""Which workers there are: those that wrote their start to the journal and not their stop."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from healtharchive.model.tables import events
+
+
+@dataclass(frozen=True, slots=True)
+class LivingWorker:
+    """One worker. On another host it is taken at its word; a crash there shows by its leases."""
+
+    name: str
+    host: str
+    pid: int
+    since: datetime
+
+
+def living_workers(connection: Connection) -> list[LivingWorker]:
+    """The workers that run, the longest first."""
+    last = (
+        select(func.max(events.c.id).label("id"))
+        .where(events.c.subject == "worker", events.c.what.in_(("started", "stopped")))
+        .group_by(events.c.subject_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(events)
+        .join(last, last.c.id == events.c.id)
+        .where(events.c.what == "started")
+        .order_by(events.c.id)
+    )
+    here = socket.gethostname()
+    return [
+        LivingWorker(row.subject_id, row.host, row.pid, row.at)
+        for row in rows
+        if row.host != here or _exists(row.pid)
+    ]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
