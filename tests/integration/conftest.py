@@ -31,19 +31,27 @@ def postgres() -> Iterator[Callable[[], Cluster]]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(
+def empty_database_url(
     request: pytest.FixtureRequest, tmp_path: Path, postgres: Callable[[], Cluster]
 ) -> str:
-    """The address of a new empty database."""
+    """The address of a new database without a schema."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'archive.sqlite'}"
     return postgres().create_database(f"archive_{next(_numbers)}")
 
 
 @pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """The address of a new database with the schema of this program."""
+    made = Database(empty_database_url, "the test")
+    schema.upgrade(made)
+    made.dispose()
+    return empty_database_url
+
+
+@pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A new database with the schema of this program."""
     made = Database(database_url, "the test")
-    schema.upgrade(made)
     yield made
     made.dispose()

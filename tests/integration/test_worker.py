@@ -44,12 +44,12 @@ def test_stale_mount_starts_a_job_at_most_six_times_an_hour_while_others_run(
     (tmp_path / str(sick)).write_text(f"errno {errno.ENOTCONN}")
     settings = settings_for(tmp_path, park_first_seconds=30, starts_per_hour=6, lease_seconds=60)
     worker = stub_worker(tmp_path, simulated, clock, settings=settings)
-    for _ in range(360):
+    for _ in range(180):
         worker.turn()
         wait_for(
             lambda: not worker.running, what="the attempts of this turn have ended", every=0.002
         )
-        clock.advance(HOUR.total_seconds() / 360)
+        clock.advance(HOUR.total_seconds() / 180)
     assert {job_of(simulated, each).status for each in well} == {JobStatus.INDEXED}
     job = job_of(simulated, sick)
     with simulated.read() as connection:

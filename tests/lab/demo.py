@@ -30,6 +30,11 @@ CODE = "demo"
 PATIENCE_SECONDS = 900.0
 QUICK = {"POLL_SECONDS": "0.2", "SEGMENT_BYTES": "50000000"}
 SHOWN_DIFFERENCES = 40
+SEARCHES = (  # in the PDF, on French pages, on English ones
+    ("measles schedule", "--type", "pdf"),
+    ("vaccination rougeole", "--lang", "fr"),
+    ("documentation", "--lang", "en"),
+)
 
 
 def capture(site: Site, archive: Archive, campaign: str) -> float:
@@ -65,11 +70,11 @@ def verdicts(site: Site, archive: Archive, campaign: str) -> Iterator[str]:
         yield "a segment is still open"
     yield from (f"warcio check: {said}" for said in truth.warcio_check(files))
     yield from strays(site)
-    if "YES" not in (status := archive.run("campaign", "status", campaign)):
-        yield f"the campaign is not ready for search: {status}"
-    for words, language in (("asyncio event loop", "en"), ("vaccination rougeole", "fr")):
-        if not archive.ask("search", words, "--source", CODE, "--lang", language):
-            yield f"a search for '{words}' finds nothing"
+    if not archive.ask("campaign", "status", campaign)["ready_for_search"]:
+        yield f"the campaign is not ready for search: {archive.run('campaign', 'status', campaign)}"
+    for words in SEARCHES:
+        if not archive.ask("search", *words, "--source", CODE)["total"]:
+            yield f"a search for {words} finds nothing"
 
 
 def strays(site: Site) -> Iterator[str]:

@@ -51,7 +51,7 @@ def latest(pages: list[IndexedPage], last_day: int, campaign: str) -> set[str]:
 captured = st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.sampled_from(CAMPAIGNS))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(captured, max_size=8, unique_by=lambda each: each[:2]),
     st.integers(0, 8),

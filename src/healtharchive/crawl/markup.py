@@ -29,7 +29,6 @@ UNFOLLOWED_RELATIONS = frozenset(
     ("preconnect", "dns-prefetch", "pingback", "webmention", "profile", "hub", "edituri")
 )
 PAGE_TAGS = frozenset(("a", "area"))
-FRAME_TAGS = frozenset(("iframe", "frame"))
 # Schemes that pages name often: not worth a closer look.
 NEVER_FETCHED = ("javascript:", "mailto:", "tel:", "data:", "about:", "blob:")
 LONGEST_RAW = 8192
@@ -182,7 +181,9 @@ READERS: dict[str, Callable[[Attributes, RawLinks], None]] = {
     "base": _read_base,
     "form": _read_form,
     "meta": _read_meta,
-} | dict.fromkeys(FRAME_TAGS, _read_frame)
+    "iframe": _read_frame,
+    "frame": _read_frame,
+}
 
 
 def _read_css(text: str, links: RawLinks) -> None:

@@ -29,6 +29,14 @@ from healtharchive.model.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 5
+# A server that vanished without a word is noticed after some 20 s instead of after minutes: longer
+# than a hiccup, well within a lease (libpq's connection parameters; no use on a local socket).
+NOTICE_A_CUT_NETWORK = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
 SCHEMA_LOCK = 0x4865616C7468  # any number, as long as nobody else's advisory lock has it
 
 
@@ -148,7 +156,7 @@ def _engine(url: str, origin: str) -> Engine:
             pool_pre_ping=True,
             pool_size=5,
             max_overflow=10,
-            connect_args={"connect_timeout": CONNECT_SECONDS},
+            connect_args={"connect_timeout": CONNECT_SECONDS, **NOTICE_A_CUT_NETWORK},
         )
     if parsed.drivername != "sqlite":
         raise BadInput(

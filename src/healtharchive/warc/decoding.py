@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import brotli
 from isal import isal_zlib
 
+from healtharchive.warc.members import GZIP_WBITS, INFLATE_ERROR
+
 LIMIT_BYTES = 50_000_000
 # Small steps, so that damage costs little of what came before it and a bomb little memory.
 STEP_BYTES = 1 << 16
 PIECE_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
-GZIP_WBITS = 31
 ZLIB_WBITS = 15
 RAW_WBITS = -15
 DEFLATE_METHOD = 8
-# isal's stub gives the class the type of an instance.
-INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)

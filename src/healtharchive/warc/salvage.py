@@ -7,6 +7,7 @@ record's block digest is checked on the way.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
+from healtharchive.warc.members import GZIP_WBITS, INFLATE_ERROR
+from healtharchive.warc.record import RECORD_END
 from healtharchive.warc.segment import OPEN_SUFFIX, fsync_directory
 
 TAKEN_SUFFIX = ".taken"
@@ -95,7 +98,12 @@ def span_is_whole(stream: BinaryIO, span: Span) -> bool:
     try:
         for chunk in _range(stream, span.offset, span.length):
             checker.feed(chunk)
-    except (isal_zlib.error, ValueError, EOFError):
+    except (INFLATE_ERROR, ValueError, EOFError):
+        return False
+    except OSError as error:
+        # A bad sector costs the records on it. Of a lost mount nothing can be said: that is raised.
+        if error.errno != errno.EIO:
+            raise
         return False
     return checker.finished and checker.records == span.records
 
@@ -119,7 +127,7 @@ class _RecordChecker:
         self._begin()
 
     def _begin(self) -> None:
-        self._unpacker = isal_zlib.decompressobj(31)
+        self._unpacker = isal_zlib.decompressobj(GZIP_WBITS)
         self._header = b""
         self._block_left: int | None = None
         self._digest = hashlib.sha256()
@@ -143,18 +151,20 @@ class _RecordChecker:
     def _plain(self, data: bytes) -> None:
         if self._block_left is None:
             self._header += data
-            end = self._header.find(b"\r\n\r\n")
+            end = self._header.find(RECORD_END)
             if end < 0:
                 if len(self._header) > HEADER_LIMIT_BYTES:
                     raise ValueError("a record header without an end")
                 return
-            data = self._header[end + 4 :]
+            data = self._header[end + len(RECORD_END) :]
             self._read_header(self._header[:end])
         assert self._block_left is not None
         block = data[: self._block_left]
         self._digest.update(block)
         self._block_left -= len(block)
         self._tail += data[len(block) :]
+        if len(self._tail) > len(RECORD_END):
+            raise ValueError("bytes after the end of a record")
 
     def _read_header(self, head: bytes) -> None:
         if not head.startswith(b"WARC/1."):
@@ -163,13 +173,13 @@ class _RecordChecker:
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
         }
-        self._block_left = int(fields[b"content-length"])
+        self._block_left = int(fields.get(b"content-length", b""))
         self._expected = fields.get(b"warc-block-digest", b"")
         self._header = b""
 
     def _end_record(self) -> None:
         matches = self._expected == b"sha256:" + self._digest.hexdigest().encode()
-        if self._block_left != 0 or self._tail != b"\r\n\r\n" or not matches:
+        if self._block_left != 0 or self._tail != RECORD_END or not matches:
             raise ValueError("a record that is not whole")
         self.records += 1
         self._begin()
