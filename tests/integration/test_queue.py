@@ -106,7 +106,7 @@ def test_a_rescued_holder_can_write_nothing_more(database: Database, tmp_path: P
     assert held is not None
     with database.begin() as connection:
         (lease,) = list_leases(connection)
-        assert rescue(database, connection, lease, actor=ACTOR, evidence={})
+        assert rescue(database, connection, lease, actor=ACTOR, why="the test")
     again = claim_now(database, "w2")
     assert again is not None
     assert again.fence > held.fence
@@ -134,7 +134,7 @@ def test_a_holder_that_sent_a_heartbeat_meanwhile_keeps_its_job(
     with database.begin() as connection:
         heartbeat(database, connection, job_id, held.fence, 60.0)
     with database.begin() as connection:
-        assert not rescue(database, connection, lease, actor=ACTOR, evidence={})
+        assert not rescue(database, connection, lease, actor=ACTOR, why="the test")
 
 
 def test_finishing_twice_changes_nothing(database: Database, tmp_path: Path) -> None:

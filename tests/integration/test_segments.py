@@ -1,4 +1,4 @@
-"""Segments through death and disk trouble: what was confirmed is whole, the rest is fetched again."""
+"""Segments through death and disk trouble: what was confirmed is whole, the rest comes again."""
 
 from __future__ import annotations
 

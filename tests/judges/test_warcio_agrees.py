@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import subprocess
@@ -35,6 +34,7 @@ ANSWERS = (
     Answer("/big", os.urandom(1 << 20) * 5),
 )
 REVISITS = 2
+TRAILER = b"X-Trailer: 1\r\n\r\n"
 
 
 class Chosen:
@@ -58,7 +58,9 @@ def test_warcio_finds_every_digest_right(
     told = capsys.readouterr().out
     assert checker.exit_value == 0, told
     assert "digest failed" not in told
-    assert told.count("digest pass") == recording.records
+    assert told.count("digest pass") == recording.records - REVISITS
+    # The payload digest of a revisit speaks of another record.
+    assert told.count("digest present but not checked") == REVISITS
 
 
 def test_warcio_finds_a_wrong_digest_wrong(recording: Recording, tmp_path: Path) -> None:
@@ -74,7 +76,8 @@ def test_warcio_finds_a_wrong_digest_wrong(recording: Recording, tmp_path: Path)
 def test_warcio_reads_the_bodies_that_were_sent(recording: Recording) -> None:
     with recording.path.open("rb") as stream:
         bodies = [
-            each.raw_stream.read() if not each.http_headers else each.content_stream().read()
+            # warcio counts a chunked body's trailer to the body.
+            each.content_stream().read().removesuffix(TRAILER)
             for each in WarcioIterator(stream)
             if each.rec_type == "response"
         ]
@@ -138,10 +141,3 @@ def _place(line: str) -> tuple[str, ...]:
     known = json.loads(facts)
     names = ("url", "mime", "status", "length", "offset", "filename")
     return (key, timestamp, *(str(known.get(name)) for name in names))
-
-
-def test_a_record_written_by_us_reads_back_through_io(recording: Recording) -> None:
-    stream = io.BytesIO(recording.path.read_bytes())
-    first = next(iter(WarcioIterator(stream)))
-    assert first.rec_type == "warcinfo"
-    assert first.rec_headers.get_header("WARC-Filename") == recording.path.name

@@ -1,4 +1,4 @@
-"""`crawl` captures a site in one command; `verify` re-reads WARC files; `rebuild-index` starts anew."""
+"""`crawl` captures a site in one command, `verify` re-reads WARC files, `rebuild` starts anew."""
 
 from __future__ import annotations
 
@@ -85,6 +85,26 @@ def verify(
                 about = f" {problem.url}" if problem.url else ""
                 print(f"  at byte {problem.offset}{about}: {problem.reason}")
     raise typer.Exit(1 if any(report.problems for report in reports) else 0)
+
+
+@app.command(rich_help_panel=PANEL)
+def rebuild(as_json: Json = False) -> None:
+    """Make the search index, and the rows it stands on, anew from the WARC files alone."""
+    from healtharchive.model.journal import this_process
+    from healtharchive.search.index import SearchIndex
+    from healtharchive.search.pipeline import Tools
+    from healtharchive.search.rebuild import rebuild as make_anew
+
+    session = begin()
+    index = SearchIndex(session.settings.search_dir)
+    tools = Tools(session.database, index, this_process(), lambda _: None, lambda: None)
+    done = make_anew(tools, session.settings.jobs_root, session.clock.monotonic)
+    if as_json:
+        render.print_json(done)
+        return
+    print(f"{done.restored} jobs restored, {done.indexed} indexed: {done.tally.snapshots} pages.")
+    for name in done.unknown:
+        print(f"  left alone, its name does not say what it is of: {name}")
 
 
 def _queue(session: Session, source: SourceDefinition) -> Job:

@@ -65,7 +65,7 @@ def list_(as_json: Json = False) -> None:
             ("created", lambda each: each.campaign.created_at),
         ],
         as_json=as_json,
-        empty="There are no campaigns. `healtharchive campaign create annual --year 2026` makes one.",
+        empty="There are no campaigns; `healtharchive campaign create annual --year 2026` adds one",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,8 @@ from healtharchive.cli import messages, render
 from healtharchive.cli.session import Session, begin
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from healtharchive.model.jobs import Job
 
 app = typer.Typer()
@@ -169,10 +172,19 @@ def cancel(job_id: JobId, why: Why = "", as_json: Json = False) -> None:
 @app.command("reindex-job", rich_help_panel=PANEL)
 def reindex_job(job_id: JobId, why: Why = "", as_json: Json = False) -> None:
     """Have an indexed job indexed again from its WARC files."""
-    _operate("reindex_job", job_id, why, as_json=as_json)
+    from healtharchive.model.captures import mark_unindexed
+
+    _operate("reindex_job", job_id, why, also=mark_unindexed, as_json=as_json)
 
 
-def _operate(what: str, job_id: int, why: str, *, as_json: bool) -> None:
+def _operate(
+    what: str,
+    job_id: int,
+    why: str,
+    *,
+    also: Callable[[Connection, int], object] | None = None,
+    as_json: bool,
+) -> None:
     from healtharchive.model import operator
     from healtharchive.model.errors import BadInput, IllegalTransition
     from healtharchive.model.journal import this_process
@@ -183,6 +195,8 @@ def _operate(what: str, job_id: int, why: str, *, as_json: bool) -> None:
             job = getattr(operator, what)(
                 session.database, connection, job_id, actor=this_process(), why=why
             )
+            if also is not None:
+                also(connection, job_id)
     except IllegalTransition as error:
         raise BadInput(
             f"Job {job_id} cannot be changed in this way: {error.what}",

@@ -96,7 +96,8 @@ def _tell(told: list[Event], now: datetime) -> None:
         for event in passage.last:
             print(f"{messages.moment(event.at, now)}  {messages.event_text(event)}")
             print(f"    by {messages.actor_text(event)}")
-            shown = list(event.evidence.items())[:MOST_EVIDENCE]
+            known = [(name, value) for name, value in event.evidence.items() if value is not None]
+            shown = known[:MOST_EVIDENCE]
             if shown:
                 print("    " + ", ".join(f"{name}: {value}" for name, value in shown))
         if passage.times > 1:

@@ -1,4 +1,4 @@
-"""The words for people at the command line: moments, sizes, the journal's lines, what comes next."""
+"""The words for people at the command line: moments, sizes, events, what comes next."""
 
 from __future__ import annotations
 

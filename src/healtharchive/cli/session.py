@@ -48,3 +48,5 @@ def log_to_stderr(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Alembic tells each of its steps; the command says the result itself.
+    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))

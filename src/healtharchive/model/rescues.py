@@ -56,7 +56,8 @@ def rescue(
     lease: Lease,
     *,
     actor: Actor,
-    evidence: Mapping[str, Any],
+    why: str,
+    evidence: Mapping[str, Any] | None = None,
 ) -> bool:
     """Take a job from a holder that sends no heartbeats; False when it sent one after all."""
     held = connection.execute(
@@ -70,7 +71,6 @@ def rescue(
     if held is None:
         return False
     now = database.now(connection)
-    why = f"no heartbeat from {lease.owner} since {lease.heartbeat_at:%Y-%m-%dT%H:%M:%SZ}"
     event_id = transition(
         database,
         connection,
@@ -78,7 +78,7 @@ def rescue(
         JobEvent.RESCUE,
         actor=actor,
         why=why,
-        evidence={"owner": lease.owner, "fence": lease.fence, **evidence},
+        evidence={"owner": lease.owner, "fence": lease.fence, **(evidence or {})},
         fence=lease.fence,
         columns={
             **NO_LEASE,

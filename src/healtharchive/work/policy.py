@@ -127,7 +127,7 @@ def ending_of(
 
 def _completed(work: Work, outcome: Outcome, moment: Moment) -> Ending:
     if work is Work.INDEX:
-        columns: dict[str, Any] = {"indexed_at": moment.now, "park_streak": 0}
+        columns: dict[str, Any] = {"indexed_at": moment.now, "park_streak": 0, "last_error": None}
         return _ending(JobEvent.INDEX_DONE, outcome, columns)
     columns = {
         "outcome": outcome.exit.value,  # which limit it was is the attempt's reason

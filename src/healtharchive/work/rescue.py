@@ -37,9 +37,10 @@ class Rescuer:
 
     def _rescued(self, lease: Lease, late: bool) -> bool:
         if is_gone(lease.owner):
-            return self._take(lease, "its process does not exist any more")
+            return self._take(lease, f"the process that held it is gone: {lease.owner}")
         if late and self._waited(lease):
-            return self._take(lease, "its lease ran out")
+            since = f"{lease.heartbeat_at:%Y-%m-%dT%H:%M:%SZ}"
+            return self._take(lease, f"no heartbeat from {lease.owner} since {since}")
         return False
 
     def _waited(self, lease: Lease) -> bool:
@@ -47,14 +48,15 @@ class Rescuer:
         first_seen = self._seen.setdefault((lease.job_id, lease.fence), now)
         return now - first_seen >= self.means.settings.heartbeat_seconds
 
-    def _take(self, lease: Lease, evidence: str) -> bool:
+    def _take(self, lease: Lease, why: str) -> bool:
         with self.means.database.begin() as connection:
             return rescue(
                 self.means.database,
                 connection,
                 lease,
                 actor=self.means.actor,
-                evidence={"seen": evidence, "expired_at": lease.expires_at.isoformat()},
+                why=why,
+                evidence={"lease_expires_at": lease.expires_at.isoformat()},
             )
 
     def _forget(self, overdue: set[tuple[int, int]]) -> None:
