@@ -34,7 +34,8 @@ ANSWERS = (
     Answer("/big", os.urandom(1 << 20) * 5),
 )
 REVISITS = 2
-TRAILER = b"X-Trailer: 1\r\n\r\n"
+# What warcio, which knows no trailer after the last chunk, takes for content.
+MISREAD_TRAILER = b"0\r\nTrailer: 1\r\n\r\n"
 
 
 class Chosen:
@@ -76,8 +77,7 @@ def test_warcio_finds_a_wrong_digest_wrong(recording: Recording, tmp_path: Path)
 def test_warcio_reads_the_bodies_that_were_sent(recording: Recording) -> None:
     with recording.path.open("rb") as stream:
         bodies = [
-            # warcio counts a chunked body's trailer to the body.
-            each.content_stream().read().removesuffix(TRAILER)
+            each.content_stream().read().removesuffix(MISREAD_TRAILER)
             for each in WarcioIterator(stream)
             if each.rec_type == "response"
         ]

@@ -114,9 +114,9 @@ class CrawlChild:
             what="the crawl child's end",
             seconds=END_SECONDS,
         )
-        last = reports[-1] if reports else None
-        assert last is not None and last.kind == "end", self.errors.read_text()[-4000:]
-        return last
+        assert reports, self.errors.read_text()[-4000:]
+        assert reports[-1].kind == "end", self.errors.read_text()[-4000:]
+        return reports[-1]
 
     def _send(self, line: bytes) -> None:
         assert self.process.stdin is not None

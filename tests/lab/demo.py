@@ -141,6 +141,8 @@ def _answers(url: str) -> bool:
 def _data_dir(kept: Path | None) -> Iterator[Path]:
     """A directory that begins empty; a kept one stays afterwards."""
     if kept is not None:
+        if kept.exists() and any(kept.iterdir()) and not (kept / "backend.env").exists():
+            raise CommandFailed(f"{kept} holds something that is not a demo; it is left alone")
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
         yield kept

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.processes import kill, wait_for
+from tests.lab.processes import descendants, is_alive, kill, wait_for
 
 USER = "archive"
 COMMAND_SECONDS = 90.0
@@ -69,8 +69,10 @@ class Cluster:
         """SIGKILL the server; its children see that and end by themselves."""
         if (pid := self.pid) is None:
             return
+        children = descendants(pid)
         kill(pid)
-        wait_for(lambda: self.pid is None, what="the killed PostgreSQL is gone")
+        gone = [pid, *(child.pid for child in children)]
+        wait_for(lambda: not any(map(is_alive, gone)), what="the killed PostgreSQL is gone")
         (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     @property
@@ -96,7 +98,9 @@ class Cluster:
                 check=False,
             )
         if done.returncode:
-            raise RuntimeError(f"{program} failed: {said.read_text()}")
+            log = self.directory / "log"
+            tail = log.read_text()[-1500:] if log.exists() else ""
+            raise RuntimeError(f"{program} failed: {said.read_text()}\n{tail}")
 
 
 @contextmanager

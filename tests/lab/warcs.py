@@ -100,7 +100,8 @@ def warcinfo() -> bytes:
 def revisit(url: str, original: str, body: bytes) -> bytes:
     """A revisit of a capture of `original` whose payload was `body`."""
     block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
-    fields = common(f"revisit {url}", url, block, "application/http; msgtype=response") + (
+    fields = (
+        *common(f"revisit {url}", url, block, "application/http; msgtype=response"),
         ("WARC-Payload-Digest", sha256(body)),
         ("WARC-Profile", "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"),
         ("WARC-Refers-To-Target-URI", original),
