@@ -30,7 +30,7 @@ NOTES = f"""
 Every crawler asks the same server on loopback, without a politeness delay, at most eight requests
 at once (wget: one; it knows no other way), and writes gzip-compressed WARC files. *Pages* are the
 answers in its WARC files; crawlers differ in what they take for a link. CPU is the crawler's own,
-without the server's. {OURS} fsyncs what it captured several times a second and keeps its frontier on
+without the server's. {OURS} fsyncs what it captured several times a second, its frontier is on
 disk; the others keep theirs in memory and lose it when they are killed. Scrapy and Crawlee write
 their files with warcio, in a few lines of ours (`tests/bench`).
 """

@@ -7,6 +7,7 @@ exits 0 only if it is what the site served.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import signal
 import sys
@@ -77,6 +78,23 @@ def verdicts(site: Site, archive: Archive, campaign: str) -> Iterator[str]:
             yield f"a search for {words} finds nothing"
 
 
+def page_verdicts(archive: Archive) -> Iterator[str]:
+    """What is wrong with the web page: a search must lead to a capture and to what it holds."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with archive.serving(port):
+        wait_for(lambda: _read(f"{url}/health/live"), what="the web page answers", seconds=60.0)
+        for path, capture in (
+            ("/en/?q=duplicates", "/en/capture/"),
+            ("/fr/?q=rougeole", "/fr/capture/"),
+        ):
+            found = re.search(f'"({capture}[0-9]+)', _read(url + path))
+            if found is None:
+                yield f"{path} of the web page shows no capture"
+            elif "<iframe" not in _read(url + found[1]):
+                yield f"{found[1]} of the web page does not show what was archived"
+
+
 def strays(site: Site) -> Iterator[str]:
     """Requests that no crawl may make: what robots.txt forbids, and hosts out of scope."""
     host = site.url.split("//", 1)[1]
@@ -104,7 +122,7 @@ def check(site: Site, archive: Archive, campaign: str) -> int:
     seconds = capture(site, archive, campaign)
     print(archive.run("campaign", "status", campaign))
     figures(site, archive, seconds)
-    wrong = list(verdicts(site, archive, campaign))
+    wrong = [*verdicts(site, archive, campaign), *page_verdicts(archive)]
     for line in wrong[:SHOWN_DIFFERENCES]:
         print(f"WRONG  {line}")
     if wrong:
@@ -122,19 +140,20 @@ def show(site: Site, archive: Archive, campaign: str, port: int) -> int:
     print(archive.run("campaign", "status", campaign))
     url = f"http://127.0.0.1:{port}/"
     with archive.serving(port) as server:
-        wait_for(lambda: _answers(url), what=f"{url} answers", seconds=60.0)
+        wait_for(lambda: _read(url), what=f"{url} answers", seconds=60.0)
         print(f"\nThe archive's web page: {url}\nThe site itself:        {site.url}/")
         print(f"Its files:              {archive.data_dir}\nCtrl-C ends both.", flush=True)
         server.wait()
     return 1
 
 
-def _answers(url: str) -> bool:
+def _read(url: str) -> str:
+    """A page's text; empty when it cannot be had."""
     try:
-        with urlopen(url, timeout=2.0) as answer:
-            return bool(answer.status == 200)
+        with urlopen(url, timeout=5.0) as answer:
+            return str(answer.read().decode("utf-8", "replace"))
     except OSError:
-        return False
+        return ""
 
 
 @contextmanager

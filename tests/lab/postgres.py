@@ -60,10 +60,9 @@ class Cluster:
         """The server's pid; None when it does not run."""
         try:
             number = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
-            os.kill(number, 0)
-        except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
+        except (FileNotFoundError, ValueError, IndexError):
             return None
-        return number
+        return number if is_alive(number) else None
 
     def kill(self) -> None:
         """SIGKILL the server; its children see that and end by themselves."""
@@ -73,7 +72,9 @@ class Cluster:
         kill(pid)
         gone = [pid, *(child.pid for child in children)]
         wait_for(lambda: not any(map(is_alive, gone)), what="the killed PostgreSQL is gone")
+        # A zombie that nobody has waited for yet would look like a running server to the next.
         (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
+        (self.directory / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
 
     @property
     def _data(self) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from healtharchive.crawl.links import BODY_LIMIT_BYTES, Link, links_of
 from healtharchive.crawl.stylesheets import urls_in_css
+from healtharchive.crawl.urls import canonicalize
 
 BASE = "https://e.org/dir/page.html"
 # Pieces that mean something to one of the readers, to be put together in any order.
@@ -179,6 +180,32 @@ def test_the_charset_is_found_as_browsers_do(
 ) -> None:
     body = f"{before}<a href='santé'>".encode(encoding)
     assert pages(body, charset=header) == ["https://e.org/dir/sant%C3%A9"]
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("/a//b", "https://e.org/a//b"),
+        ("a//", "https://e.org/dir/a//"),
+        ("../a/./b/../c", "https://e.org/a/c"),
+        ("../../../a", "https://e.org/a"),
+        ("?q=1", "https://e.org/dir/page.html?q=1"),
+        ("a?u=http://o.org/", "https://e.org/dir/a?u=http://o.org/"),
+        ("a;b=1?c", "https://e.org/dir/a;b=1?c"),
+        ("//o.org/a", "https://o.org/a"),
+        ("\\a\\b", "https://e.org/a/b"),
+    ],
+)
+def test_relative_urls_resolve_as_in_browsers(written: str, url: str) -> None:
+    assert pages(f"<a href='{written}'>") == [url]
+
+
+@given(st.lists(st.sampled_from(["/", "..", "../", "./", "a", "é", "%41", "?", ":", "x=1", "~"])))
+def test_short_cuts_to_a_url_lead_to_the_same_one(parts: list[str]) -> None:
+    written = "".join(parts)
+    if written and "//" not in written:
+        url = canonicalize(written, BASE)
+        assert pages(f"<a href='{written}'>") == ([url] if url else [])
 
 
 def test_a_query_is_escaped_in_the_pages_charset() -> None:

@@ -73,14 +73,19 @@ class HostPace:
         self.concurrency = min(max(1, most), self.concurrency + 1)
 
     def struggling(self, now: float, retry_after: float | None = None, *, dead: bool) -> None:
-        """The host asked for less (429, 503) or did not answer (`dead`): slower from now on."""
+        """The host asked for less (429, 503) or did not answer (`dead`).
+
+        One that says when to come again (Retry-After) is taken at its word; any other is asked
+        more slowly from now on.
+        """
         self.good_in_a_row = 0
         self.dead_in_a_row = self.dead_in_a_row + 1 if dead else 0
         self.concurrency = max(1, self.concurrency // 2)
-        doubled = max(FIRST_BACKOFF_SECONDS, self.delay * 2)
-        self.delay = max(self.base_delay, min(doubled, self.politeness.max_delay_seconds))
         if retry_after is not None:
             self.blocked_until = now + min(retry_after, RETRY_AFTER_CAP_SECONDS)
+            return
+        doubled = max(FIRST_BACKOFF_SECONDS, self.delay * 2)
+        self.delay = max(self.base_delay, min(doubled, self.politeness.max_delay_seconds))
 
     @property
     def unreachable(self) -> bool:

@@ -6,12 +6,13 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from healtharchive.crawl.charsets import UTF8, charset_of, text_of
 from healtharchive.crawl.markup import RawLinks, read_markup, refresh_target
 from healtharchive.crawl.stylesheets import urls_in_css
-from healtharchive.crawl.urls import canonicalize
+from healtharchive.crawl.urls import canonicalize, origin_of
 
 BODY_LIMIT_BYTES = 10_000_000
 HEADER_LIMIT = 1 << 16
@@ -30,6 +31,8 @@ XML_STYLESHEET = re.compile(
 )
 FEED_ROOT = re.compile(rb"<(?:rss|feed|rdf:RDF)[\s>]", re.IGNORECASE)
 SNIFFED_BYTES = 4096
+# What can be put behind a base's origin or directory as it is; all else takes the long way.
+SIMPLE_PATH = re.compile(r"(?=.{1,200}\Z)(?:\.\./)*+/?[\w%~-][^:\\#\s]*+\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,24 @@ def links_of(
 
 
 def _canonical(raw: Iterable[str], asset: bool, base: str, codec: str) -> list[Link]:
+    origin = origin_of(base)
+    directory = base.partition("?")[0].rpartition("/")[0] + "/"
     found: dict[str, None] = {}
     for each in raw:
         written = each if codec == UTF8 or each.isascii() else _query_in(codec, each)
-        if url := canonicalize(written, base):
+        if SIMPLE_PATH.match(written):
+            url = _remembered((origin if written.startswith("/") else directory) + written)
+        else:
+            url = canonicalize(written, base)
+        if url:
             found[url] = None
     return [Link(url, asset) for url in found]
+
+
+@lru_cache(maxsize=20_000)
+def _remembered(url: str) -> str | None:
+    """The canonical form of an absolute URL; a site's menus name the same ones on every page."""
+    return canonicalize(url)
 
 
 def _query_in(codec: str, url: str) -> str:
