@@ -19,6 +19,7 @@ import psutil
 
 from healtharchive.model.orders import CrawlOrder
 from healtharchive.model.wire import to_line
+from tests.bench import house
 from tests.bench.measure import Run, run
 from tests.lab.crawling import order_for
 from tests.lab.site import Site, serving
@@ -88,7 +89,7 @@ def main() -> None:
                     measured = start(site, Path(directory))
                 runs[name].append(measured)
                 print(f"run {number + 1}  {name}: {measured}", flush=True)
-    text = page(runs)
+    text = page(runs) + house_figures()
     print(text)
     PAGE.write_text(text, encoding="utf-8")
 
@@ -104,6 +105,19 @@ def page(runs: dict[str, list[Run]]) -> str:
         "# Benchmarks\n\nMade by `make bench`; do not edit. Median of "
         f"{len(runs[OURS])} runs (lowest to highest in brackets), {datetime.now(UTC):%Y-%m-%d}, "
         f"on {_machine()}.\n\n{head}{rows}\n{_ratios(runs)}\n{NOTES}"
+    )
+
+
+def house_figures() -> str:
+    """The second table: what does not depend on other crawlers."""
+    queued, settled, peak = house.big_frontier()
+    return (
+        "\n## The house itself\n\n| what | figure |\n| --- | ---: |\n"
+        f"| `healtharchive --help` | {_spread(house.start_up(), 2)} s |\n"
+        f"| `healtharchive status` with {house.JOBS:,} jobs | {_spread(house.status(), 2)} s |\n"
+        f"| frontier of {house.URLS:,} URLs: queued a second | {queued:,.0f} |\n"
+        f"| the same: commits of 100 URLs a second | {settled:.0f} |\n"
+        f"| the same: peak memory | {peak:.0f} MB |\n"
     )
 
 

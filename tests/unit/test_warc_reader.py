@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -131,7 +132,8 @@ def test_a_long_block_is_streamed(tmp_path: Path, compressed: bool) -> None:
 
 
 MEASURE = """
-import hashlib, resource, sys
+import hashlib, re, sys
+from pathlib import Path
 from healtharchive.warc.reader import read_records
 for record in read_records(sys.argv[1]):
     if not hasattr(record, "block_stream"):
@@ -141,7 +143,8 @@ for record in read_records(sys.argv[1]):
     for piece in record.block_stream():
         digest.update(piece)
     print(record.block_bytes, digest.hexdigest(), len(record.problems))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not getrusage: its peak includes the parent's memory at the time of the fork.
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
 
@@ -189,7 +192,7 @@ def test_a_torn_tail_is_reported_and_the_rest_is_read(data: st.DataObject) -> No
 
 
 def test_a_torn_record_is_named_when_its_header_is_whole() -> None:
-    whole = warcs.member(page(hashlib.sha512(b"noise").digest() * 999))
+    whole = warcs.member(page(random.Random(1).randbytes(50_000)))
     (torn,) = bad(from_members(whole[: len(whole) // 2]))
     assert torn.record_id == warcs.record_id("page")
     assert torn.target_uri == "http://e.org/"
@@ -216,12 +219,19 @@ def test_garbage_between_members_is_skipped(garbage: bytes, place: int) -> None:
     assert len(good(from_members(*parts))) == 2
 
 
-@pytest.mark.parametrize("length", ["11", "13", "5", "300", "999999999", "-1", "1e1", "", "²"])
+@pytest.mark.parametrize("length", ["11", "5", "300", "999999999", "-1", "1e1", "", "²"])
 def test_a_plain_record_with_a_wrong_length_costs_one_record_only(length: str) -> None:
     wrong = page().replace(b"Content-Length: 12", f"Content-Length: {length}".encode())
     read = list(read_records(from_members(page(name="1"), wrong, page(name="3"), page(name="4"))))
     assert [type(each) for each in read] == [WarcRecord, BadRecord, WarcRecord, WarcRecord]
     assert read[1].record_id == warcs.record_id("page")
+
+
+def test_a_length_that_takes_in_a_line_break_leaves_the_record_readable() -> None:
+    wrong = page().replace(b"Content-Length: 12", b"Content-Length: 13")
+    (first, second) = good(from_members(wrong, page(name="2")))
+    assert first.problems[0].startswith("after its block come 3 bytes")
+    assert second.problems == ()
 
 
 @pytest.mark.parametrize("length", ["17", "300", "999999999", "-1", ""])
