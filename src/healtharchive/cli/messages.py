@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from healtharchive.model.journal import Event
 from healtharchive.model.states import JobStatus
+
+if TYPE_CHECKING:
+    from healtharchive.model.journal import Event  # imports SQLAlchemy, which `--help` never needs
 
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -117,6 +115,8 @@ def _no_source(code: str) -> BadInput:
 
 
 def _checked(settings: Settings, source: SourceDefinition, url: str, *, offline: bool) -> Check:
+    import asyncio
+
     from healtharchive.crawl.scope import Scope
 
     page = Scope(source.scope).decide(url)
@@ -133,6 +133,8 @@ def _checked(settings: Settings, source: SourceDefinition, url: str, *, offline:
 
 
 async def _robots(settings: Settings, source: SourceDefinition, url: str) -> Robots:
+    import tempfile
+
     from healtharchive.crawl.robots import parse
     from healtharchive.crawl.transport import FetchFailed, Transport
     from healtharchive.crawl.urls import origin_of
