@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from healtharchive.model.orders import Command, CrawlOrder
+from healtharchive.model.source import ScopeRules
 from tests.lab.crawling import CrawlChild, crawl, order_for, source_of
 from tests.lab.site import OUTSIDE_HOST, Site, serving
 from tests.lab.truth import compare, count_with_fastwarc, warc_files, warcio_check
@@ -129,3 +131,20 @@ def test_a_private_address_is_refused_unless_it_is_allowed_by_name(
     assert end.outcome in ("failed", "infra")
     assert len(site.requests()) == before
     assert end.counts is None or end.counts.done == 0
+
+
+def test_a_host_name_is_recorded_with_what_it_resolved_to(site: Site, tmp_path: Path) -> None:
+    url = site.url.replace("127.0.0.1", "localhost")
+    source = replace(
+        source_of(url, pages=5),
+        scope=ScopeRules(hosts=("localhost",)),
+        allow_private_hosts=("localhost",),
+    )
+    crawl(order_for(site, tmp_path / "job", source=source))
+    records = [
+        (record.headers["WARC-Target-URI"], record.reader.read())
+        for path in warc_files(tmp_path / "job")
+        for record in ArchiveIterator(path.open("rb"), record_types=WarcRecordType.resource)
+    ]
+    assert [uri for uri, _ in records] == ["dns:localhost"]
+    assert b"\tIN\tA\t127.0.0.1" in records[0][1]
