@@ -44,7 +44,9 @@ def job_with(**columns: object) -> Job:
     return Job(**{**values, **columns})  # type: ignore[arg-type]
 
 
-def decide(outcome: Outcome, work: Work = Work.CRAWL, *, ran: float = 5.0, **columns: object) -> Any:
+def decide(
+    outcome: Outcome, work: Work = Work.CRAWL, *, ran: float = 5.0, **columns: object
+) -> Any:
     moment = Moment(NOW, ran, (NOW,))
     return ending_of(job_with(**columns), work, outcome, moment, POLICY, lambda: 0.5)
 
