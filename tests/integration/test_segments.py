@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from healtharchive.crawl.batch import Batch, Capture, FoundUrl, Kind
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.segments import Segments
+from healtharchive.model.blame import classify
 from healtharchive.model.errors import LeaseLost
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.record import dns_record, warcinfo
@@ -152,6 +153,7 @@ def test_after_a_failed_write_a_segment_takes_nothing_more(tmp_path: Path) -> No
     with pytest.raises(OSError, match="No space"):
         segment.append(failing(), 1)
     for again in (segment.sync, segment.publish, lambda: segment.append([b"x"], 1)):
-        with pytest.raises(SegmentBroken):
+        with pytest.raises(SegmentBroken) as broken:
             again()
+        assert classify(broken.value).errno == 28
     segment.close()

@@ -17,7 +17,10 @@ OPEN_SUFFIX = ".open"
 
 
 class SegmentBroken(OSError):
-    """A write or fsync of this segment has failed before: it takes nothing more."""
+    """A write or fsync of this segment has failed before: it takes nothing more.
+
+    Its cause is that first failure, so that whoever classifies it blames the right thing.
+    """
 
 
 class OpenSegment:
@@ -33,7 +36,7 @@ class OpenSegment:
         self.size_bytes = 0
         self.synced_bytes = 0
         self.records = 0
-        self.broken = False
+        self._failure: BaseException | None = None
         self._digest = hashlib.sha256()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self.open_path, flags, 0o644)
@@ -50,8 +53,8 @@ class OpenSegment:
         try:
             for piece in pieces:
                 self._write(piece)
-        except BaseException:
-            self.broken = True
+        except BaseException as error:
+            self._failure = error
             raise
         self.records += records
         return start, self.size_bytes - start
@@ -75,8 +78,8 @@ class OpenSegment:
             return covered
         try:
             os.fsync(self._descriptor)
-        except OSError:
-            self.broken = True
+        except OSError as error:
+            self._failure = error
             raise
         self.synced_bytes = covered
         return covered
@@ -100,8 +103,9 @@ class OpenSegment:
             self._descriptor = -1
 
     def _refuse_if_broken(self) -> None:
-        if self.broken:
-            raise SegmentBroken(f"segment {self.name} has failed before and takes nothing more")
+        if self._failure is not None:
+            what = f"segment {self.name} has failed before and takes nothing more"
+            raise SegmentBroken(what) from self._failure
 
 
 def fsync_directory(directory: Path) -> None:
