@@ -42,7 +42,7 @@ def header(record_type: str, fields: Fields, length_bytes: int) -> bytes:
     lines += [f"{name}: {value}\r\n" for name, value in fields]
     lines.append(f"Content-Length: {length_bytes}\r\n\r\n")
     text = "".join(lines)
-    if text.count("\n") != len(fields) + 4:
+    if not text.count("\r") == text.count("\n") == len(fields) + 4:
         safe = [(name, " ".join(value.split())) for name, value in fields]
         return header(record_type, safe, length_bytes)
     return text.encode("utf-8", "replace")
