@@ -12,7 +12,7 @@ CALENDAR_YEARS = (1990, 2040)
 # nobody needs more than a few months of an empty calendar.
 BUDGETS = {"calendar": 500, "query": 2_000, "number": 20_000}
 
-DATE = re.compile(r"(?<!\d)((?:19|20|21)\d\d)[-/_.]?(0?[1-9]|1[0-2])(?:[-/_.]?(\d\d?))?(?!\d)")
+DATE = re.compile(r"(?<!\d)([12]\d\d\d)[-/_.]?(0?[1-9]|1[0-2])(?:[-/_.]?(\d\d?))?(?!\d)")
 CALENDAR_WORDS = re.compile(
     r"calend|(?:^|[?&/])(?:month|year|week|day|date|mois|annee|semaine|jour)(?:=|/)", re.IGNORECASE
 )
