@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
@@ -169,6 +169,7 @@ def test_rewriting_any_style_sheet_leaves_no_reference_outside(css: str) -> None
         assert reference.startswith(("/at/", "#", NOTHING, "data:"))
 
 
+@example(["<a href=", "<img src=", ">"])
 @given(
     st.lists(
         st.sampled_from(

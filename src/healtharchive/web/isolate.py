@@ -31,6 +31,7 @@ DROPPED = _names(
 )
 REFERENCES = _names("src href xlink:href poster background")
 LINKS = frozenset({"a", "area"})
+HREFS = frozenset({"href", "xlink:href"})
 CONTROLS = _names("input button select textarea")
 # HTML §4.8.4.2.2: a URL may hold commas, its descriptor may not.
 SRCSET = re.compile(r"[\s,]*+(\S*[^\s,])(?:,+|\s+([^,]*))?")
@@ -101,7 +102,8 @@ def _leads_elsewhere(attributes: dict[str, str | None]) -> bool:
 def _point_into_archive(
     node: LexborNode, tag: str, name: str, value: str, doorway: Doorway
 ) -> None:
-    address = doorway.page(value) if tag in LINKS else doorway.requisite(value)
+    leads = tag in LINKS and name.lower() in HREFS
+    address = doorway.page(value) if leads else doorway.requisite(value)
     if address is None:
         del node.attrs[name]
         return
