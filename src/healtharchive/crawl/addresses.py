@@ -12,6 +12,7 @@ from healtharchive.model.clock import Clock
 
 # getaddrinfo does not tell a record's time to live; answers are asked for again after this.
 CACHE_SECONDS = 300
+MOST_NAMES = 10_000
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 SHARED = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598, carrier-grade NAT
 
@@ -39,7 +40,7 @@ def refusal(address: str) -> str:
             return "a link-local or metadata address"
         if each.is_multicast or each.is_unspecified or each.is_reserved:
             return "not the address of a host"
-        if each.is_private or not each.is_global:
+        if each.is_private or not each.is_global or getattr(each, "is_site_local", False):
             return "a private address"
         if isinstance(each, ipaddress.IPv4Address) and each in SHARED:
             return "a private address"
@@ -94,5 +95,7 @@ class Resolver:
             task.add_done_callback(lambda _: self._asking.pop(host, None))
         addresses = await asyncio.shield(self._asking[host])
         resolved = Resolved(addresses, CACHE_SECONDS)
+        if len(self._known) >= MOST_NAMES:
+            self._known.pop(next(iter(self._known)))
         self._known[host] = (self._clock.monotonic(), resolved)
         return resolved

@@ -203,6 +203,8 @@ class Transport:
                 )
         except TimeoutError as error:
             raise FetchFailed("timeout", f"no connection to {address} in time") from error
+        except ssl.SSLCertVerificationError as error:
+            raise FetchFailed("tls", f"its certificate: {error.verify_message}") from error
         except ssl.SSLError as error:
             raise FetchFailed("tls", error.reason or str(error)) from error
         except OSError as error:
