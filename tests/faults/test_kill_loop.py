@@ -1,4 +1,4 @@
-"""The short form of `make kill-loop`."""
+"""`make kill-loop` over a part of the corpus."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from tests.faults import kill_loop
 
 
 def test_killing_crawl_child_and_worker_leaves_no_trace_in_the_archive() -> None:
-    assert kill_loop.run(6, seed=1, pages=40) == []
+    assert kill_loop.run(50, seed=1, pages=40) == []

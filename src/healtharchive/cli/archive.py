@@ -120,7 +120,7 @@ def _queue(session: Session, source: SourceDefinition) -> Job:
             source=source.code,
             jobs_root=str(session.settings.jobs_root),
             actor=this_process(),
-            retry_budget=session.settings.retry_budget,
+            retry_budget=0,  # somebody waits for it, who would rather know the reason at once
             why="`healtharchive crawl` was asked for it",
         )
 

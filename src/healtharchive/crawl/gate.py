@@ -73,10 +73,15 @@ class RobotsGate:
         return (404 if status in REDIRECTS else status), body
 
     async def read_again(self, origin: str) -> tuple[int | None, bytes]:
-        """Fetch the rules anew, without a record: the first answer is in the archive."""
+        """Fetch the rules anew, without a record: the first answer is in the archive.
+
+        FetchFailed when the host may not be asked at all.
+        """
         try:
             answer = await self.transport.fetch(f"{origin}/robots.txt")
-        except FetchFailed:
+        except FetchFailed as failure:
+            if failure.permanent:
+                raise
             return None, b""
         try:
             return await self.read(answer)

@@ -157,7 +157,11 @@ class Visits:
 
     async def read_rules_again(self, origin: str) -> None:
         """Learn a host's rules when its robots.txt is in the archive already, or has failed."""
-        rules = await self.gate.read_again(origin)
+        try:
+            rules = await self.gate.read_again(origin)
+        except FetchFailed as failure:
+            self._may_not_be_asked(origin, failure)
+            return
         discovered = Discovered()
         self._accept_rules(origin, rules, discovered)
         self._keep(discovered)
@@ -189,6 +193,8 @@ class Visits:
             self.gate.asking.discard(origin)
         if failure.permanent:
             self.ledger.batch.failed.append((queued.id, reason))
+            if queued.kind is Kind.ROBOTS:
+                self._may_not_be_asked(origin, failure)
             return
         self.paces.of(origin).struggling(self.clock.monotonic(), dead=True)
         if origin not in self._seed_origins:
@@ -198,6 +204,15 @@ class Visits:
         self._silent.setdefault(origin, []).append((queued, reason))
         if self.paces.of(origin).unreachable:
             self._host_is_down(origin)
+
+    def _may_not_be_asked(self, origin: str, failure: FetchFailed) -> None:
+        """A host at a refused address: waiting does not help, a source's own rules would."""
+        self.gate.asking.discard(origin)
+        if origin in self._seed_origins:
+            reason = f"{origin} cannot be crawled: {failure.detail}"
+            self.trouble = Ending("failed", reason, Blame.JOB)
+        else:
+            self.gate.close(origin)
 
     def _hear_from(self, origin: str) -> None:
         """The host answers: those of its URLs that got no answer have spent a try."""
