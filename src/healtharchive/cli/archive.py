@@ -192,6 +192,8 @@ def _tell(job: Job, *, as_json: bool) -> None:
     if job.status == "indexed":
         print("`healtharchive search WORDS` finds its pages; `healtharchive up` shows them.")
     else:
+        if job.last_error:
+            print(f"Reason: {job.last_error}")
         print(f"`healtharchive why job {job.id}` tells what happened.")
 
 
