@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,11 +28,11 @@ from healtharchive.crawl.segments import Recovery, Segments
 from healtharchive.crawl.takeover import end_previous
 from healtharchive.crawl.transport import Transport
 from healtharchive.crawl.visit import Visits
-from healtharchive.model.blame import classify
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import LeaseLost
 from healtharchive.model.orders import Command, CrawlOrder, Report, SealedSegment
-from healtharchive.model.wire import from_line, to_line
+from healtharchive.model.reporting import misfortune, reporter
+from healtharchive.model.wire import from_line
 from healtharchive.warc.record import Fields
 
 FRONTIER_NAME = "frontier.sqlite"
@@ -45,27 +44,14 @@ ORDER_LIMIT_BYTES = 16_000_000
 
 def main() -> int:
     """Run one attempt. Always 0 after an `end` report; the report says how it went."""
-    report = _reporter()
+    report = reporter()
     try:
         report(asyncio.run(_obey_one_order(report)))
     except LeaseLost as lost:
         report(Report("end", outcome="fenced", reason=str(lost)))
     except Exception as error:  # the outermost loop of this process
-        report(_misfortune(error))
+        report(misfortune(error))
     return 0
-
-
-def _reporter() -> Callable[[Report], None]:
-    """Writes reports to stdout. When nobody reads any more, stdin's end says so, too."""
-    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
-
-    def report(line: Report) -> None:
-        try:
-            stream.write(to_line(line))
-        except BrokenPipeError:
-            return
-
-    return report
 
 
 def _end(ending: Ending, sealed: tuple[SealedSegment, ...]) -> Report:
@@ -77,19 +63,6 @@ def _end(ending: Ending, sealed: tuple[SealedSegment, ...]) -> Report:
         reason=ending.reason,
         evidence=ending.evidence,
         segments=sealed,
-    )
-
-
-def _misfortune(error: BaseException) -> Report:
-    fault = classify(error)
-    if not fault.parks:
-        traceback.print_exception(error)
-    return Report(
-        "end",
-        outcome="infra" if fault.parks else "failed",
-        blame=fault.blame,
-        reason=fault.reason,
-        errno=fault.errno,
     )
 
 

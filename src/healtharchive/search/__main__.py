@@ -6,15 +6,14 @@ import os
 import select
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from types import FrameType
 
-from healtharchive.model.blame import Blame, classify
-from healtharchive.model.errors import HealthArchiveError, LeaseLost, SetupError
+from healtharchive.model.errors import LeaseLost
 from healtharchive.model.journal import this_process
 from healtharchive.model.orders import Command, IndexOrder, Report
-from healtharchive.model.wire import from_line, to_line
+from healtharchive.model.reporting import misfortune, reporter
+from healtharchive.model.wire import from_line
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.pipeline import Tools, index_job
 from healtharchive.settings import load, open_database
@@ -69,7 +68,7 @@ class Commands:
 
 def main() -> int:
     """Run one attempt. Always 0 after an `end` report; the report says how it went."""
-    report = _reporter()
+    report = reporter()
     commands = Commands(sys.stdin.fileno())
 
     def on_signal(number: int, _: FrameType | None) -> None:
@@ -84,7 +83,7 @@ def main() -> int:
     except LeaseLost as lost:
         report(Report("end", outcome="fenced", reason=str(lost)))
     except Exception as error:  # the outermost loop of this process
-        report(_misfortune(error))
+        report(misfortune(error))
     return 0
 
 
@@ -99,35 +98,6 @@ def _attempt(commands: Commands, report: Callable[[Report], None]) -> Report:
     finally:
         database.dispose()
     return Report("end", outcome="complete", evidence=tally.facts())
-
-
-def _reporter() -> Callable[[Report], None]:
-    """Writes reports to stdout. When nobody reads any more, stdin's end says so, too."""
-    # Libraries may print; only reports may go where the worker reads them.
-    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def report(line: Report) -> None:
-        try:
-            stream.write(to_line(line))
-        except BrokenPipeError:
-            return
-
-    return report
-
-
-def _misfortune(error: Exception) -> Report:
-    fault = classify(error)
-    setup = isinstance(error, SetupError) and fault.blame is Blame.BUG
-    if not fault.parks and not isinstance(error, HealthArchiveError):
-        traceback.print_exception(error)
-    return Report(
-        "end",
-        outcome="infra" if fault.parks or setup else "failed",
-        blame=Blame.HOST if setup else fault.blame,
-        reason=str(error) if isinstance(error, HealthArchiveError) else fault.reason,
-        errno=fault.errno,
-    )
 
 
 if __name__ == "__main__":
