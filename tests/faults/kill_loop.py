@@ -7,6 +7,7 @@ the site served: no record twice, no URL lost.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import subprocess
 import sys
@@ -18,42 +19,51 @@ from typing import Any
 
 from tests.lab import postgres, truth
 from tests.lab.archive import CRAWL_CHILD, IMPATIENT, Archive, tail
+from tests.lab.crawling import committed_urls
 from tests.lab.demo import strays
-from tests.lab.processes import child_running, kill, kill_tree, wait_for
+from tests.lab.processes import TooLate, child_running, is_alive, kill, kill_tree, wait_for
 from tests.lab.site import Site, serving
 
 CODE = "demo"
-CONCURRENCY = 8
-LONGEST_LIFE_SECONDS = 1.6  # from the child's start to its death
+LONGEST_START_SECONDS = 1.5  # of a life that ends while the child starts up, or soon after
+LONGEST_WORK_SECONDS = 0.6  # of a life that ends in the midst of capturing
+LIVES_OVERLAP = (
+    1.3 * 8 * LONGEST_WORK_SECONDS / 2
+)  # URL-seconds of work a life, at 8 requests at once
 URLS = 700  # what the whole site has, roughly
 URLS_BESIDE_PAGES = 150  # and what it has besides two for each page of the corpus
 WAIT_SECONDS = 120.0
+PROGRESS_SECONDS = 15.0
 
 
 def site_delay(kills: int, pages: int | None) -> float:
     """How slowly the site must answer for the crawl to outlast so many lives."""
     urls = URLS if pages is None else URLS_BESIDE_PAGES + 2 * pages
-    return min(2.0, CONCURRENCY * kills * LONGEST_LIFE_SECONDS / 2 / urls)
+    return min(2.0, kills * LIVES_OVERLAP / urls)
 
 
 class KillLoop:
-    """A worker that is killed, or whose child is, and that is started again."""
+    """A worker that is killed, or whose child is, and that is started again.
+
+    About half the lives end within their first moments, the others in the midst of capturing:
+    a crawl that is only ever killed while it starts would never get anywhere.
+    """
 
     def __init__(self, archive: Archive, seed: int) -> None:
         self.archive = archive
         self.random = random.Random(seed)
-        self.kills: list[tuple[str, float]] = []
+        self.kills = 0
+        self.frontier = archive.job_dir() / "frontier.sqlite"
         self.worker: subprocess.Popen[bytes] = archive.start_worker()
 
     def run(self, kills: int) -> bool:
         """Kill so many times; False when the crawl ended before."""
-        while len(self.kills) < kills:
+        while self.kills < kills:
             child = self._next_child()
             if child is None:
                 return False
-            life = self.random.uniform(0.0, LONGEST_LIFE_SECONDS)
-            time.sleep(life)
-            if len(self.kills) % 2 == 0:
+            life = self._live(child)
+            if self.kills % 2 == 0:
                 if kill(child):
                     self._note("crawl child", life)
                 continue
@@ -63,13 +73,28 @@ class KillLoop:
             self.worker = self.archive.start_worker()
         return True
 
-    def _note(self, whom: str, life: float) -> None:
-        self.kills.append((whom, life))
-        counts = self.archive.job()["counts"]
-        print(
-            f"kill {len(self.kills):3}: {whom} after {life:.2f} s; {counts['done']} captured",
-            flush=True,
-        )
+    def _live(self, child: int) -> str:
+        """Let the child live for a random while; how long, in words."""
+        if self.random.random() < 0.5:
+            life = self.random.uniform(0.0, LONGEST_START_SECONDS)
+            time.sleep(life)
+            return f"{life:.2f} s after its start"
+        before = committed_urls(self.frontier)
+        life = self.random.uniform(0.0, LONGEST_WORK_SECONDS)
+        with contextlib.suppress(TooLate):  # it waits for a slow page: killed all the same
+            wait_for(
+                lambda: committed_urls(self.frontier) > before or not is_alive(child),
+                what="the crawl gets on",
+                seconds=PROGRESS_SECONDS,
+                every=0.02,
+            )
+        time.sleep(life)
+        return f"{life:.2f} s after its first capture"
+
+    def _note(self, whom: str, life: str) -> None:
+        self.kills += 1
+        captured = committed_urls(self.frontier)
+        print(f"kill {self.kills:3}: {whom} {life}; {captured} captured", flush=True)
 
     def _next_child(self) -> int | None:
         """The pid of the running crawl child; None when the crawl is over."""
@@ -127,10 +152,10 @@ def run(
             job = loop.finish(600.0)
             wrong = judge(site, archive, job)
             if not enough:
-                wrong.append(f"the crawl ended after {len(loop.kills)} of {kills} kills")
+                wrong.append(f"the crawl ended after {loop.kills} of {kills} kills")
             if wrong:
                 print(tail(archive.worker_log))
-            print(f"{len(loop.kills)} kills, {len(site.truth.required)} URLs, seed {seed}")
+            print(f"{loop.kills} kills, {len(site.truth.required)} URLs, seed {seed}")
         finally:
             kill_tree(loop.worker)
     return wrong

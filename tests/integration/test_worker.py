@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from healtharchive.model import schema
 from healtharchive.model.attempts import HOUR, Work, list_attempts
@@ -29,6 +30,19 @@ from tests.lab.processes import kill, kill_tree, stop, wait_for
 from tests.lab.queue import ACTOR, SetClock, SetDatabase, add_job
 from tests.lab.workers import job_of, settings_for, spawn_worker, stub_worker
 
+STOPPED_WRITER = """
+import os, signal, sys
+from healtharchive.model.database import Database
+from healtharchive.model.leases import claim
+from healtharchive.model.attempts import Work
+from healtharchive.work.holder import this_holder
+from tests.lab.queue import terms_of
+database = Database(sys.argv[1])
+with database.begin() as connection:
+    assert claim(database, connection, Work.CRAWL, terms_of(this_holder(), lease_seconds=0.1))
+with database.begin():
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
 SENDER = "import os, sys, time; os.kill(int(sys.argv[1]), 15); time.sleep(60)"
 
 
@@ -226,7 +240,7 @@ def test_a_worker_stopped_for_longer_than_its_lease_is_fenced(
     first = spawn_worker(tmp_path, database_url, lease_seconds=1)
     try:
         child = wait_for_child(database, job_id)
-        kill(first.pid, signal.SIGSTOP)
+        stop_between_transactions(first.pid, database_url)
         (tmp_path / str(job_id)).write_text("complete")
         with working(stub_worker(tmp_path, database, holder="somewhere:1:2:3")):
             finished = wait_for_status(database, job_id, JobStatus.INDEXED)
@@ -243,6 +257,27 @@ def test_a_worker_stopped_for_longer_than_its_lease_is_fenced(
     with database.read() as connection:
         exits = [each.exit for each in list_attempts(connection, job_id)]
     assert exits == ["complete", "complete", "rescued"]
+
+
+def test_a_worker_stopped_within_a_transaction_is_ended_when_its_lease_is_over(
+    tmp_path: Path,
+) -> None:
+    """SQLite has one writer: while that one sleeps, nobody could ever take its job."""
+    url = f"sqlite:///{tmp_path / 'archive.sqlite'}"
+    database = Database(url, busy_seconds=0.5)
+    schema.upgrade(database)
+    job_id = add_job(database, tmp_path)
+    with subprocess.Popen([sys.executable, "-c", STOPPED_WRITER, url]) as stopped:
+        try:
+            wait_for(lambda: status_of(stopped.pid) == psutil.STATUS_STOPPED, what="it sleeps")
+            with working(stub_worker(tmp_path, database)):
+                assert wait_for_status(database, job_id, JobStatus.INDEXED).rescue_count == 1
+            assert stopped.wait(10) == -signal.SIGKILL
+        finally:
+            stopped.kill()
+    (rescue,) = [event for event in events_of(database, "job") if event.what == "rescue"]
+    assert rescue.why.endswith("stopped within a transaction, it was ended")
+    database.dispose()
 
 
 # -- a dead database ---------------------------------------------------------------------------
@@ -327,6 +362,27 @@ def wait_for_child(database: Database, job_id: int) -> psutil.Process:
         (attempt,) = list_attempts(connection, job_id)
     assert attempt.child_pid is not None
     return psutil.Process(attempt.child_pid)
+
+
+def stop_between_transactions(pid: int, database_url: str) -> None:
+    """Stop a worker while it does not hold SQLite's lock: one that does must be ended instead."""
+    impatient = Database(database_url, busy_seconds=0.1)
+
+    def stopped() -> bool:
+        kill(pid, signal.SIGSTOP)
+        try:
+            with impatient.begin():
+                return True
+        except OperationalError:
+            kill(pid, signal.SIGCONT)
+            return False
+
+    wait_for(stopped, what="it is stopped and holds no lock")
+    impatient.dispose()
+
+
+def status_of(pid: int) -> str:
+    return str(psutil.Process(pid).status())
 
 
 def ended(process: psutil.Process) -> bool:

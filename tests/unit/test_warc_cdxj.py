@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from healtharchive.warc.cdxj import cdxj_lines, url_key, write_cdxj
@@ -71,6 +71,8 @@ def test_a_record_that_cannot_be_indexed_is_reported(tmp_path: Path, lacking: st
 
 
 @given(st.text(max_size=50))
+@example(" ")
+@example("\t\n")
 def test_a_key_is_one_word_whatever_the_url(text: str) -> None:
     key = url_key(text)
     assert key.split() in ([key], [])

@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.dml import Insert
 
 from healtharchive.model.errors import BadInput, DatabaseUnavailable
@@ -44,11 +43,14 @@ class Database:
     """One database: transactions, its clock, and the few statements that differ by dialect.
 
     `url` is an SQLAlchemy URL; `origin` names the setting it came from, for error sentences.
+    `busy_seconds` is how long a statement waits for SQLite's lock.
     """
 
-    def __init__(self, url: str, origin: str = "") -> None:
+    def __init__(
+        self, url: str, origin: str = "", *, busy_seconds: float = SQLITE_BUSY_SECONDS
+    ) -> None:
         self.origin = origin
-        self.engine = _engine(url, origin)
+        self.engine = _engine(url, origin, busy_seconds)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
 
     @property
@@ -123,6 +125,10 @@ class Database:
         """
         return query if self.is_sqlite else query.with_for_update(skip_locked=True)
 
+    def is_locked(self, error: DBAPIError) -> bool:
+        """Whether another process held SQLite's lock for longer than anybody waits for it."""
+        return self.is_sqlite and getattr(error.orig, "sqlite_errorname", "") == "SQLITE_BUSY"
+
     def insert_ignore(self, table: Any) -> Insert:
         """INSERT … ON CONFLICT DO NOTHING."""
         if self.is_sqlite:
@@ -141,7 +147,7 @@ def _first_line(error: BaseException) -> str:
     return (str(original).strip().splitlines() or [type(original).__name__])[0].rstrip(".")
 
 
-def _engine(url: str, origin: str) -> Engine:
+def _engine(url: str, origin: str, busy_seconds: float) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -165,9 +171,9 @@ def _engine(url: str, origin: str) -> Engine:
             f"The database URL from {origin or 'the settings'} names '{parsed.drivername}'.",
             "Only sqlite and postgresql are supported.",
         )
-    engine = create_engine(
-        parsed, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_SECONDS}
-    )
+    # Connections stay open: SQLite locks out everybody while the last one of a database closes,
+    # and a process that is stopped in that instant would lock them out until it goes on.
+    engine = create_engine(parsed, max_overflow=-1, connect_args={"timeout": busy_seconds})
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
@@ -178,4 +184,3 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA busy_timeout = {int(SQLITE_BUSY_SECONDS * 1000)}")

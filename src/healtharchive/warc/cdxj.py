@@ -9,6 +9,7 @@ a WARC-Target-URI or a readable WARC-Date is reported instead of ending the run.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -99,10 +100,10 @@ def write_cdxj(warc_path: Path, out_path: Path, *, on_bad: OnBad | None = None) 
 
 def url_key(url: str) -> str:
     """The SURT of a URL, under which its captures sort together; the URL itself if it has none."""
-    try:
-        key = str(surt.surt(url))
-    except ValueError:
-        key = url
+    key = url
+    if not url.isspace():  # surt fails on blanks alone
+        with contextlib.suppress(ValueError):
+            key = str(surt.surt(url))
     return "%20".join(key.split())
 
 

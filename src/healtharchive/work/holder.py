@@ -12,7 +12,7 @@ from pathlib import Path
 def this_holder() -> str:
     """The name under which this process holds leases: host:pid:pid-namespace:start."""
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_namespace()}:{_start_of(pid)}"
+    return f"{socket.gethostname()}:{pid}:{_namespace()}:{_stat(pid)[1]}"
 
 
 def is_gone(holder: str) -> bool:
@@ -20,13 +20,29 @@ def is_gone(holder: str) -> bool:
 
     False for a holder elsewhere or in another container: only its missing heartbeats can tell.
     """
+    here = _here(holder)
+    return here is not None and _stat(here[0])[1] != here[1]
+
+
+def stopped_pid(holder: str) -> int | None:
+    """The pid of a holder on this machine that somebody stopped (SIGSTOP); None for any other."""
+    here = _here(holder)
+    if here is None:
+        return None
+    pid, start = here
+    # proc(5): T is stopped by a signal, t stopped by a debugger.
+    return pid if _stat(pid) in (("T", start), ("t", start)) else None
+
+
+def _here(holder: str) -> tuple[int, str] | None:
+    """The pid and start of a holder in this pid namespace; None for any other."""
     parts = holder.rsplit(":", 3)
     if len(parts) != 4 or not parts[1].isdigit():
-        return False
+        return None
     host, pid, namespace, start = parts
     if host != socket.gethostname() or not namespace or namespace != _namespace():
-        return False
-    return _start_of(int(pid)) != start
+        return None
+    return int(pid), start
 
 
 def _namespace() -> str:
@@ -36,12 +52,12 @@ def _namespace() -> str:
         return ""
 
 
-def _start_of(pid: int) -> str:
-    """A process's start in clock ticks since boot; empty when it has ended."""
+def _stat(pid: int) -> tuple[str, str]:
+    """A process's state and its start in clock ticks since boot; both empty when it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
+        return "", ""
     fields = stat.rpartition(")")[2].split()
     # proc(5): field 3 is the state (Z, X: dead, not collected yet), field 22 the start.
-    return "" if fields[0] in ("Z", "X") else fields[19]
+    return ("", "") if fields[0] in ("Z", "X") else (fields[0], fields[19])

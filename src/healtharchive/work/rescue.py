@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import OperationalError
+
 from healtharchive.model.rescues import Lease, list_leases, rescue
-from healtharchive.work.holder import is_gone
+from healtharchive.work.holder import is_gone, stopped_pid
 from healtharchive.work.means import Means
 
 
@@ -49,6 +54,14 @@ class Rescuer:
         return now - first_seen >= self.means.settings.heartbeat_seconds
 
     def _take(self, lease: Lease, why: str) -> bool:
+        try:
+            return self._write(lease, why)
+        except OperationalError as error:
+            if not self.means.database.is_locked(error) or not _end_stopped(lease):
+                raise
+            return self._write(lease, f"{why}; stopped within a transaction, it was ended")
+
+    def _write(self, lease: Lease, why: str) -> bool:
         with self.means.database.begin() as connection:
             return rescue(
                 self.means.database,
@@ -62,3 +75,16 @@ class Rescuer:
     def _forget(self, overdue: set[tuple[int, int]]) -> None:
         for key in set(self._seen) - overdue:
             del self._seen[key]
+
+
+def _end_stopped(lease: Lease) -> bool:
+    """End the holder of a lost lease that was stopped while it held SQLite's write lock.
+
+    Nobody else can write until it is gone, and itself it may write nothing any more.
+    """
+    pid = stopped_pid(lease.owner)
+    if pid is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return True
