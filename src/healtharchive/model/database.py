@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
 
 from healtharchive.model.errors import BadInput, DatabaseUnavailable
@@ -175,12 +177,31 @@ def _engine(url: str, origin: str, busy_seconds: float) -> Engine:
     # and a process that is stopped in that instant would lock them out until it goes on.
     engine = create_engine(parsed, max_overflow=-1, connect_args={"timeout": busy_seconds})
     event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "checkout", _refuse_lost_file)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     # Autocommit mode: SQLAlchemy's own BEGIN would be a deferred one; `begin()` sends ours.
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    record.info["file"] = _file_of(connection)
+
+
+def _refuse_lost_file(
+    connection: sqlite3.Connection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Never write to a database file that was removed or replaced: its name leads elsewhere now."""
+    if record.info["file"] != _file_of(connection):
+        raise DisconnectionError("the database file was removed or replaced")
+
+
+def _file_of(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
