@@ -89,7 +89,8 @@ def main() -> None:
                     measured = start(site, Path(directory))
                 runs[name].append(measured)
                 print(f"run {number + 1}  {name}: {measured}", flush=True)
-    text = page(runs) + house_figures()
+        big = house.big_crawl(site)
+    text = page(runs) + house_figures(big)
     print(text)
     PAGE.write_text(text, encoding="utf-8")
 
@@ -108,7 +109,7 @@ def page(runs: dict[str, list[Run]]) -> str:
     )
 
 
-def house_figures() -> str:
+def house_figures(big: Run) -> str:
     """The second table: what does not depend on other crawlers."""
     queued, settled, peak = house.big_frontier()
     return (
@@ -118,6 +119,9 @@ def house_figures() -> str:
         f"| frontier of {house.URLS:,} URLs: queued a second | {queued:,.0f} |\n"
         f"| the same: commits of 100 URLs a second | {settled:.0f} |\n"
         f"| the same: peak memory | {peak:.0f} MB |\n"
+        f"| crawl child, {house.CRAWL_SECONDS:.0f} s with {house.URLS:,} URLs queued: peak memory "
+        f"| {big.peak_bytes / 1e6:.0f} MB |\n"
+        f"| the same: pages a second | {big.pages_per_second:.0f} |\n"
     )
 
 

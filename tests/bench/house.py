@@ -13,18 +13,25 @@ from pathlib import Path
 
 from healtharchive.crawl.batch import Batch, FoundUrl, Kind
 from healtharchive.crawl.frontier import Frontier
+from healtharchive.crawl.urls import origin_of
 from healtharchive.model.database import Database
 from healtharchive.model.jobs import create_job
 from healtharchive.model.journal import this_process
 from healtharchive.model.schema import upgrade
 from healtharchive.model.source import ScopeRules, Seed, SourceDefinition
 from healtharchive.model.sources import upsert_source
+from healtharchive.model.wire import to_line
+from tests.bench.measure import Run, run
 from tests.lab.archive import command
+from tests.lab.crawling import order_for, source_of
+from tests.lab.site import Site
 
 REPEATS = 11
 JOBS = 10_000
 URLS = 1_000_000
 BATCH = 5_000
+CRAWL_SECONDS = 60.0
+END_SECONDS = 120.0
 ORIGIN = "https://www.example.org"
 
 
@@ -86,14 +93,43 @@ def big_frontier() -> tuple[float, float, float]:
     return queued, settled, peak
 
 
+def big_crawl(site: Site, urls: int = URLS, seconds: float = CRAWL_SECONDS) -> Run:
+    """A crawl child that works for some time with a million URLs in its frontier."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        page = next(each for each in site.content.by_target if each.endswith(".html"))
+        # Each URL is a page of its own with links; no two have the same pattern.
+        prefix = f"{site.url}{page}?"
+        output = directory / "job"
+        output.mkdir()
+        # In a process that is gone afterwards: a crawl ends whoever has its frontier open.
+        words = [sys.executable, "-m", "tests.bench.house", str(output), prefix, str(urls)]
+        subprocess.run(words, check=True)
+        order = order_for(
+            site,
+            output,
+            fence=2,
+            source=source_of(site.url, seconds=seconds),
+            segment_bytes=1_000_000_000,
+        )
+        command_line = [sys.executable, "-m", "healtharchive.crawl"]
+        patience = seconds + END_SECONDS
+        return run("big", command_line, directory, stdin=to_line(order), seconds=patience)
+
+
+def _queue(frontier: Frontier, prefix: str, urls: int) -> None:
+    origin = origin_of(prefix)
+    for begin in range(0, urls, BATCH):
+        names = range(begin, min(urls, begin + BATCH))
+        found = [FoundUrl(f"{prefix}{_word(n)}", origin, Kind.PAGE, 1) for n in names]
+        frontier.commit(Batch(found=found))
+
+
 def _fill_a_frontier() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         frontier = Frontier(Path(directory) / "frontier.sqlite", 1)
         started = time.monotonic()
-        for begin in range(0, URLS, BATCH):
-            names = range(begin, begin + BATCH)
-            found = [FoundUrl(f"{ORIGIN}/{_word(n)}", ORIGIN, Kind.PAGE, 1) for n in names]
-            frontier.commit(Batch(found=found))
+        _queue(frontier, f"{ORIGIN}/", URLS)
         queued = URLS / (time.monotonic() - started)
         started = time.monotonic()
         commits = 200
@@ -111,5 +147,15 @@ def _word(number: int) -> str:
     return "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
 
+def _prepare(directory: Path, prefix: str, urls: int) -> None:
+    frontier = Frontier(directory / "frontier.sqlite", 1)
+    _queue(frontier, prefix, urls)
+    assert frontier.count().queued == urls
+    frontier.close()
+
+
 if __name__ == "__main__":
-    _fill_a_frontier()
+    if len(sys.argv) == 4:
+        _prepare(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    else:
+        _fill_a_frontier()

@@ -64,13 +64,13 @@ def test_a_full_disk_ends_the_attempt_as_the_hosts_fault_and_loses_nothing(
         finish(replace(order, fence=2), site)
 
 
-def test_a_reserve_on_the_disk_is_left_free(site: Site, tmp_path: Path) -> None:
+def test_a_share_of_the_disk_is_left_free(site: Site, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     with tmpfs(spool, "20m"):
-        order = order_for(site, spool / "job", spool_reserve_bytes=19_500_000)
+        order = order_for(site, spool / "job", spool_full_percent=5.0)
         end = crawl(order)
         assert (end.outcome, end.errno) == ("infra", 28)
-        finish(replace(order, fence=2, spool_reserve_bytes=0), site)
+        finish(replace(order, fence=2, spool_full_percent=100.0), site)
 
 
 @pytest.mark.parametrize("when", ["3", "9+", "20"])

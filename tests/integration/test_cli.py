@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 
 from healtharchive.cli.main import main
+from healtharchive.model.database import Database
+from healtharchive.model.progress import note_segments
+from healtharchive.search.pipeline import manifest
+from tests.lab import warcs
 from tests.lab.archive import Archive
+from tests.lab.captured import add_segment, claim_index, completed_job
 from tests.lab.postgres import free_port
 from tests.lab.processes import without_settings
+from tests.lab.queue import ACTOR
 
 SITE_TOML = """code = "city"
 name = "City"
@@ -175,6 +181,8 @@ BAD_INPUT: list[tuple[str, dict[str, str], str]] = [
     ("list-jobs --status sleeping", {}, "no state 'sleeping'"),
     ("events --since yesterday", {}, "no length of time"),
     ("search x --from tomorrow", {}, "no day"),
+    ("search x --source nowhere", {}, "no source 'nowhere'"),
+    ("list-jobs --source nowhere", {}, "no source 'nowhere'"),
     ("source check not-a-url --offline", {}, "not the URL"),
     ("source check https://a.example/ --source nowhere --offline", {}, "no source"),
     ("source add {tmp}/missing.toml", {}, "cannot be read"),
@@ -218,3 +226,24 @@ def test_without_any_setting_no_database_is_made_up(tmp_path: Path, run: Any) ->
     assert code == 3
     assert "No database is set" in complaint
     assert not (tmp_path / "new").exists()
+
+
+def test_verify_of_a_job_names_a_segment_that_was_deleted_with_its_manifest(
+    archive: Archive, run: Any, tmp_path: Path
+) -> None:
+    database = Database(archive.environment["HEALTHARCHIVE_DATABASE_URL"])
+    order = completed_job(database, tmp_path / "jobs")
+    path = add_segment(order, warcs.small_site()[1:])
+    held, order = claim_index(database, order)
+    with database.begin() as connection:
+        sealed = manifest(Path(order.output_dir))
+        note_segments(database, connection, order.job_id, held.fence, sealed, actor=ACTOR)
+    database.dispose()
+    words = ("verify", "--job", str(order.job_id))
+    assert run(*words)[0] == 0
+    path.unlink()
+    (path.parent / "manifest.jsonl").unlink()
+    code, out, _ = run(*words)
+    assert code == 1
+    assert f"{path}: 0 records, 0 B, 1 problems" in out
+    assert "the database has it, but it is gone" in out

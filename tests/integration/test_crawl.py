@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from healtharchive.model.orders import Command, CrawlOrder
 from healtharchive.model.source import ScopeRules
 from tests.lab.crawling import CrawlChild, crawl, order_for, source_of
 from tests.lab.site import OUTSIDE_HOST, Site, serving
-from tests.lab.truth import compare, count_with_fastwarc, warc_files, warcio_check
+from tests.lab.truth import compare, count_with_fastwarc, miscounts, warc_files, warcio_check
 
 PAGES = 60
 
@@ -54,11 +55,27 @@ def test_other_readers_find_nothing_wrong(crawled: CrawlOrder) -> None:
     assert counts["revisit"] > 0
 
 
+def test_a_second_reader_agrees_with_the_manifest_and_the_jobs_counts(
+    crawled: CrawlOrder, tmp_path: Path
+) -> None:
+    end = crawl(replace(crawled, fence=2))
+    assert end.counts is not None
+    counts = asdict(end.counts)
+    assert miscounts(Path(crawled.output_dir), counts) == []
+    assert miscounts(Path(crawled.output_dir), {**counts, "revisits": counts["revisits"] + 1})
+    copied = shutil.copytree(Path(crawled.output_dir) / "warcs", tmp_path / "warcs")
+    lost = sorted(copied.glob("*.warc.gz"))[0]
+    lost.unlink()
+    assert any(
+        each.startswith(f"{lost.name}: None records") for each in miscounts(tmp_path, counts)
+    )
+
+
 def test_a_second_attempt_of_a_complete_crawl_fetches_nothing(
     site: Site, crawled: CrawlOrder
 ) -> None:
     before = len(site.requests())
-    end = crawl(replace(crawled, fence=2))
+    end = crawl(replace(crawled, fence=3))
     assert end.outcome == "complete"
     assert len(site.requests()) == before
     assert end.counts is not None
@@ -108,7 +125,7 @@ def test_a_page_limit_ends_the_crawl_at_that_many_pages(site: Site, tmp_path: Pa
 
 
 def test_traps_are_bounded_and_reported(crawled: CrawlOrder) -> None:
-    end = crawl(replace(crawled, fence=3))
+    end = crawl(replace(crawled, fence=4))
     reasons = [name for name in end.evidence if name.startswith("excluded: ")]
     assert any("trap" in reason for reason in reasons), reasons
     assert any("robots.txt" in reason for reason in reasons), reasons

@@ -156,7 +156,7 @@ def test_jobs_of_an_open_target_wait_and_one_tries_when_it_is_half_open(
     elsewhere = add_job(database, tmp_path / "hot")
     _add_target(database, "cold", tmp_path / "cold")
     for job_id in (first, second):
-        _put(database, job_id, JobStatus.PARKED, parked_target="cold")
+        _put(database, job_id, JobStatus.PARKED, target="cold")
     held = claim_now(database)
     assert held is not None
     assert held.job.id == elsewhere

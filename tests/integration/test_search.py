@@ -6,7 +6,9 @@ import errno
 import fcntl
 import gzip
 import os
+import random
 import sqlite3
+import string
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from sqlalchemy import select
 from healtharchive.model import schema
 from healtharchive.model.database import Database
 from healtharchive.model.errors import LeaseLost
+from healtharchive.model.holdings import count_sightings
 from healtharchive.model.jobs import list_jobs
 from healtharchive.model.journal import read
 from healtharchive.model.operator import reindex_job
@@ -32,6 +35,8 @@ from healtharchive.search.index import FORMAT, LOCK_NAME, SearchIndex
 from healtharchive.search.pipeline import Tally, Tools, index_job
 from healtharchive.search.query import Hit, Query, search
 from healtharchive.search.rebuild import rebuild
+from healtharchive.search.writing import Turn
+from healtharchive.warc.cdxj import stored_key
 from tests.lab.captured import (
     FIRST_MOMENT,
     Page,
@@ -390,7 +395,7 @@ def test_a_writer_waits_for_another_and_can_be_stopped_meanwhile(
     with (archive.index_dir / FORMAT / LOCK_NAME).open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError):
-            index.put([page], check)
+            index.put([page], Turn(1, 1, lambda _job, _fence: False, check))
     index.put([page])
     assert archive.urls() == {"/en/measles"}
 
@@ -404,3 +409,15 @@ def test_no_query_raises(tmp_path: Path, text: str) -> None:
     SearchIndex(tmp_path)
     SearchIndex(tmp_path).clear()
     assert search(tmp_path, Query(text=text)).total == 0
+
+
+def test_a_foreign_urls_length_breaks_no_index_and_hides_no_other_page(archive: Archive) -> None:
+    noise = "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=6_000))
+    long = [Page(f"/{noise}{ending}", MEASLES) for ending in ("a", "b")]
+    tally = archive.index(archive.capture(*long, Page("/en/flu", FLU)))
+    assert (tally.captures, tally.unreadable) == (3, 0)
+    assert archive.urls("flu") == {"/en/flu"}
+    assert archive.urls("measles") == {each.path for each in long}
+    with archive.database.read() as connection:
+        for each in long:
+            assert count_sightings(connection, stored_key(each.url)) == 1

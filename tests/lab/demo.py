@@ -64,12 +64,13 @@ def capture(site: Site, archive: Archive, campaign: str) -> float:
 
 def verdicts(site: Site, archive: Archive, campaign: str) -> Iterator[str]:
     """What is wrong with the captured set, one line each; nothing when all holds."""
-    job_dir = archive.job_dir()
+    job_dir, counts = archive.job_dir(), archive.job()["counts"]
     files = truth.warc_files(job_dir)
     yield from (str(each) for each in truth.compare(job_dir, site.truth))
     if list(job_dir.glob("warcs/*.open")):
         yield "a segment is still open"
     yield from (f"warcio check: {said}" for said in truth.warcio_check(files))
+    yield from (f"fastwarc counts {each}" for each in truth.miscounts(job_dir, counts))
     yield from strays(site)
     if not archive.ask("campaign", "status", campaign)["ready_for_search"]:
         yield f"the campaign is not ready for search: {archive.run('campaign', 'status', campaign)}"

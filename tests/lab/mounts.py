@@ -10,20 +10,22 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.postgres import free_port
-from tests.lab.processes import kill, kill_tree, spawn, wait_for
+from tests.lab.processes import descendants, kill, kill_tree, spawn, wait_for
 
 COMMAND_SECONDS = 20.0
+PORT_IN_NAMESPACE = 2222
 
 
 @contextmanager
-def tmpfs(path: Path, size: str = "8m") -> Iterator[Path]:
-    """A file system of this size mounted at the directory, which is made."""
+def tmpfs(path: Path, size: str = "8m", inodes: int = 0) -> Iterator[Path]:
+    """A file system of this size mounted at the directory, which is made. 0 inodes: no limit."""
     path.mkdir(parents=True, exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "lab", str(path))
+    options = f"size={size},mode=0777,nr_inodes={inodes}"
+    _run("mount", "-t", "tmpfs", "-o", options, "lab", str(path))
     try:
         yield path
     finally:
@@ -74,6 +76,8 @@ class Server:
 
     directory: Path
     port: int
+    host: str = "127.0.0.1"
+    user: str = field(default_factory=lambda: pwd.getpwuid(os.geteuid()).pw_name)
 
     @property
     def files(self) -> Path:
@@ -85,6 +89,49 @@ class Server:
         """The private key that opens it."""
         return self.directory / "client_key"
 
+    @property
+    def pid(self) -> int:
+        """The pid of sshd."""
+        return int((self.directory / "sshd.pid").read_text())
+
+    @property
+    def source(self) -> str:
+        """What mountinfo shows as the source of its mounts."""
+        return f"{self.user}@{self.host}:{self.files}"
+
+    def mount_command(self, path: Path, alive_seconds: int = 2) -> tuple[str, ...]:
+        """The command that mounts the files at the directory, and goes on in the background.
+
+        After two times `alive_seconds` without an answer the connection counts as dead.
+        """
+        options = {
+            "IdentityFile": self.key,
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+            "ServerAliveInterval": alive_seconds,
+            "ServerAliveCountMax": 2,
+        }
+        command = ["sshfs", "-p", str(self.port), "-o", "reconnect,allow_other"]
+        for name, value in options.items():
+            command += ["-o", f"{name}={value}"]
+        return (*command, self.source, str(path))
+
+    def hang(self) -> None:
+        """Stop sshd and its sessions: connections stay open, nothing is answered until `resume`."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a hung sshd go on."""
+        self._send(signal.SIGCONT)
+
+    def end(self) -> None:
+        """Kill sshd and its sessions: from now on connections are refused."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        for pid in (self.pid, *(process.pid for process in descendants(self.pid))):
+            kill(pid, number)
+
 
 @dataclass
 class Sshfs:
@@ -92,6 +139,7 @@ class Sshfs:
 
     server: Server
     path: Path
+    alive_seconds: int = 2
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -102,18 +150,8 @@ class Sshfs:
 
     def mount(self) -> None:
         """Mount it (again), and wait until it is there."""
-        options = {
-            "IdentityFile": self.server.key,
-            "StrictHostKeyChecking": "no",
-            "UserKnownHostsFile": "/dev/null",
-            "ServerAliveInterval": 2,
-            "ServerAliveCountMax": 2,
-        }
-        command = ["sshfs", "-f", "-p", str(self.server.port), "-o", "reconnect,allow_other"]
-        for name, value in options.items():
-            command += ["-o", f"{name}={value}"]
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        command += [f"{user}@127.0.0.1:{self.server.files}", str(self.path)]
+        program, *words = self.server.mount_command(self.path, self.alive_seconds)
+        command = [program, "-f", *words]
         self._process = spawn(command, log=self.server.directory / "sshfs.log")
         wait_for(lambda: is_mounted(self.path), what=f"sshfs mounted {self.path}")
 
@@ -142,29 +180,36 @@ class Sshfs:
 
 
 @contextmanager
-def sshd() -> Iterator[Server]:
-    """An sshd that lives as long as the block."""
+def sshd(*, user: str = "root", host: str = "127.0.0.1", namespace: str = "") -> Iterator[Server]:
+    """An sshd that lives as long as the block, for one user; in a network namespace if it says so.
+
+    On loopback it has a port of its own, in a namespace always the same.
+    """
     directory = Path(tempfile.mkdtemp(prefix="lab-sshd-"))
-    server = Server(directory, free_port())
+    directory.chmod(0o755)  # the user must be able to get to his files
+    server = Server(directory, PORT_IN_NAMESPACE if namespace else free_port(), host, user)
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, directory, ignore_errors=True)
         server.files.mkdir()
+        shutil.chown(server.files, user)
         for name in ("host_key", "client_key"):
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name))
         shutil.copy(directory / "client_key.pub", directory / "authorized_keys")
         Path("/run/sshd").mkdir(exist_ok=True)
         (directory / "config").write_text(_configuration(server))
         program = shutil.which("sshd") or "/usr/sbin/sshd"
-        command = [program, "-D", "-e", "-f", str(directory / "config")]
+        prefix = ["ip", "netns", "exec", namespace] if namespace else []
+        command = [*prefix, program, "-D", "-e", "-f", str(directory / "config")]
         process = spawn(command, log=directory / "sshd.log")
         undo.callback(kill_tree, process)
+        (directory / "sshd.pid").write_text(str(process.pid))
         wait_for(lambda: _listens(server), what="sshd listens")
         yield server
 
 
 def _configuration(server: Server) -> str:
     return (
-        f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey {server.directory}/host_key\n"
+        f"Port {server.port}\nListenAddress {server.host}\nHostKey {server.directory}/host_key\n"
         f"AuthorizedKeysFile {server.directory}/authorized_keys\nPidFile none\n"
         "StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
         "Subsystem sftp internal-sftp\nMaxStartups 100\n"
@@ -177,12 +222,12 @@ def _listens(server: Server) -> bool:
 
 
 @contextmanager
-def sshfs(path: Path, server: Server | None = None) -> Iterator[Sshfs]:
+def sshfs(path: Path, server: Server | None = None, alive_seconds: int = 2) -> Iterator[Sshfs]:
     """The server's files mounted at the directory, which is made; a server of its own if none."""
     with ExitStack() as undo:
         at = server or undo.enter_context(sshd())
         path.mkdir(parents=True, exist_ok=True)
-        mounted = Sshfs(at, path)
+        mounted = Sshfs(at, path, alive_seconds)
         undo.callback(unmount, path)
         mounted.mount()
         undo.callback(mounted.unmount)

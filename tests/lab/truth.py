@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,6 +212,36 @@ def count_with_fastwarc(paths: Iterable[Path]) -> Counter[str]:
                     raise ValueError(f"{path.name}@{record.stream_pos}: wrong block digest")
                 counts[str(record.headers["WARC-Type"])] += 1
     return counts
+
+
+def miscounts(job_dir: Path, counts: Mapping[str, int]) -> list[str]:
+    """Where fastwarc counts otherwise than the job's manifest, file by file, or the job's counts.
+
+    `counts` has the job's `captures`, `revisits` and `done` URLs.
+    """
+    found = []
+    listed = {
+        facts["name"]: facts["records"]
+        for line in (job_dir / "warcs" / "manifest.jsonl").read_text().splitlines()
+        if (facts := json.loads(line))
+    }
+    by_file = {path.name: count_with_fastwarc([path]) for path in warc_files(job_dir)}
+    for name in sorted(listed.keys() | by_file.keys()):
+        held = sum(by_file[name].values()) if name in by_file else None
+        if held != listed.get(name):
+            found.append(f"{name}: {held} records, the manifest says {listed.get(name)}")
+    kinds: Counter[str] = sum(by_file.values(), Counter())
+    told = {
+        "response": counts["captures"],
+        "revisit": counts["revisits"],
+        "request": counts["done"],
+    }
+    found += [
+        f"{kinds[kind]} {kind} records, the job counts {number}"
+        for kind, number in told.items()
+        if kinds[kind] != number
+    ]
+    return found
 
 
 def warcio_check(paths: Iterable[Path]) -> list[str]:

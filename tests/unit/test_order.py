@@ -42,8 +42,8 @@ def test_an_order_leaves_room_on_the_disk_and_shares_digests_between_editions(
     tmp_path: Path,
 ) -> None:
     settings = settings_for(tmp_path, spool_full_percent=92)
-    order = crawl_order(settings, job_with({}), SOURCE, 3, disk_bytes=1000)
-    assert order.spool_reserve_bytes == 80
+    order = crawl_order(settings, job_with({}), SOURCE, 3)
+    assert order.spool_full_percent == 92.0
     assert order.payload_index == str(tmp_path / "jobs" / "hc" / "payloads.sqlite")
     assert (order.fence, order.campaign) == (3, "")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +77,27 @@ def test_query_variants_of_a_page_are_left_out_or_stripped() -> None:
     stripping = Scope(ScopeRules(hosts=("a.example",), query="strip"))
     assert stripping.decide("http://a.example/x?y=1").url == "http://a.example/x"
     assert stripping.decide("http://a.example/x.css?v=1", asset=True).url.endswith("?v=1")
+
+
+@pytest.mark.parametrize(
+    ("path", "asset", "kept"),
+    [
+        ("css/site.css?v=3", True, True),
+        ("img/Logo.PNG?2026", True, True),
+        ("static/app?v=3", True, True),  # by the asset rule
+        ("chart.php?id=3", True, False),
+        ("css/site.css?v=3", False, False),  # as a page
+        ("e/1.html?print=1", False, False),
+        ("e/1.html", False, True),
+    ],
+)
+def test_without_query_variants_assets_keep_their_version(
+    path: str, asset: bool, kept: bool
+) -> None:
+    rules = replace(SHIPPED["cihr"].scope, asset_prefixes=("/static",))
+    url = f"https://cihr-irsc.gc.ca/{path}"
+    decision = Scope(rules).decide(url, asset)
+    assert (decision.in_scope, decision.url) == (kept, url)
 
 
 def test_a_rule_that_would_hang_others_is_decided_at_once() -> None:

@@ -1,62 +1,27 @@
-"""`crawl` captures a site in one command, `verify` re-reads WARC files, `rebuild` starts anew."""
+"""The captured files: `verify` re-reads WARC files, `rebuild` makes all else anew from them."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from healtharchive.cli import messages, render
+from healtharchive.cli import messages, progress, render
+from healtharchive.cli.progress import Standing
 from healtharchive.cli.session import Session, begin
 from healtharchive.model.errors import BadInput
 
 if TYPE_CHECKING:
-    from healtharchive.model.jobs import Job
-    from healtharchive.model.source import SourceDefinition
+    from healtharchive.model.orders import Report
+    from healtharchive.warc.inventory import Inventory
+    from healtharchive.warc.verify import FileReport
 
 app = typer.Typer()
 PANEL = "Capturing"
+DATABASE = "the database"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LOOK_SECONDS = 1.0
-SAY_SECONDS = 10.0
-
-
-@app.command(rich_help_panel=PANEL)
-def crawl(
-    url: Annotated[str, typer.Argument(help="Where to begin; the whole host is captured.")],
-    pages: Annotated[int | None, typer.Option(min=1, help="End after so many pages.")] = None,
-    total_bytes: Annotated[
-        int | None, typer.Option("--bytes", min=1, help="End after so many bytes.")
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=1, help="End after so much crawl time.")
-    ] = None,
-    delay: Annotated[float, typer.Option(min=0, help="Seconds between requests.")] = 0.5,
-    allow_private: Annotated[
-        bool, typer.Option(help="Let this host be at a private or loopback address.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Capture a site, index it, and leave it searchable: a campaign of one."""
-    from healtharchive.crawl.sources import of_one_site
-    from healtharchive.work.worker import run_one
-
-    source = of_one_site(url, pages=pages, total_bytes=total_bytes, seconds=seconds)
-    politeness = dataclasses.replace(source.politeness, delay_seconds=delay)
-    allowed = source.scope.hosts if allow_private else ()
-    source = dataclasses.replace(source, politeness=politeness, allow_private_hosts=allowed)
-    session = begin(embedded=True)
-    job = _queue(session, source)
-    with _progress(session, job.id):
-        job = run_one(session.settings, session.database, session.clock, job.id, until_settled=True)
-    _tell(job, as_json=as_json)
-    raise typer.Exit(0 if job.status == "indexed" else 1)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -69,26 +34,34 @@ def verify(
     seed: Annotated[int, typer.Option(help="Which per cent.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Re-read WARC files and name every bad record; exit 1 when there is one."""
-    from healtharchive.warc.verify import verify_many
+    """Re-read WARC files, compare them with their manifest, and name every fault; exit 1 then."""
+    inventory = _inventory(paths or [], job_id)
+    reports: list[FileReport] = []
+    total = sum(path.stat().st_size for path in inventory.files if path.exists())
 
-    files = _warc_files(paths or [], job_id)
-    reports = list(verify_many(files, sample_percent=sample, seed=seed))
+    def look() -> Standing:
+        read = sum(report.bytes for report in reports)
+        bad = sum(bool(report.problems) for report in reports)
+        said = f"{len(reports)} of {len(inventory.files)} files verified, {bad} with problems"
+        return Standing(f"{said}, {messages.size(read)}", read, total)
+
+    with progress.shown(look):
+        reports.extend(inventory.verified(sample_percent=sample, seed=seed))
     if as_json:
         render.print_json(reports)
     else:
         for report in reports:
-            said = "sound" if not report.problems else f"{len(report.problems)} problems"
-            size = messages.size(report.bytes)
-            print(f"{report.path}: {report.records} records, {size}, {said}")
-            for problem in report.problems:
-                about = f" {problem.url}" if problem.url else ""
-                print(f"  at byte {problem.offset}{about}: {problem.reason}")
+            _print_report(report)
     raise typer.Exit(1 if any(report.problems for report in reports) else 0)
 
 
 @app.command(rich_help_panel=PANEL)
-def rebuild(as_json: Json = False) -> None:
+def rebuild(
+    source: Annotated[
+        str | None, typer.Option("--from", help="A target: bring everything back from it first.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Make the search index, and the rows it stands on, anew from the WARC files alone."""
     from healtharchive.model.journal import this_process
     from healtharchive.search.index import SearchIndex
@@ -96,9 +69,15 @@ def rebuild(as_json: Json = False) -> None:
     from healtharchive.search.rebuild import rebuild as make_anew
 
     session = begin()
+    if source is not None:
+        _retrieve(session, source)
     index = SearchIndex(session.settings.search_dir)
-    tools = Tools(session.database, index, this_process(), lambda _: None, lambda: None)
-    done = make_anew(tools, session.settings.jobs_root, session.clock.monotonic)
+    heard = _Heard()
+    tools = Tools(session.database, index, this_process(), heard.hear, lambda: None)
+    with progress.shown(heard.standing):
+        done = make_anew(tools, session.settings.jobs_root, session.clock.monotonic)
+    if source is not None:
+        _note_copies(session, source)
     if as_json:
         render.print_json(done)
         return
@@ -107,114 +86,96 @@ def rebuild(as_json: Json = False) -> None:
         print(f"  left alone, its name does not say what it is of: {name}")
 
 
-def _queue(session: Session, source: SourceDefinition) -> Job:
-    from healtharchive.model import jobs
-    from healtharchive.model.journal import this_process
-    from healtharchive.model.sources import upsert_source
+def _retrieve(session: Session, target: str) -> None:
+    from healtharchive.cli.steward import steward_means
+    from healtharchive.steward.retrieval import retrieve
+    from healtharchive.steward.storage import Storage
 
-    with session.database.begin() as connection:
-        upsert_source(session.database, connection, source, actor=this_process())
-        return jobs.create_job(
-            session.database,
-            connection,
-            source=source.code,
-            jobs_root=str(session.settings.jobs_root),
-            actor=this_process(),
-            retry_budget=0,  # somebody waits for it, who would rather know the reason at once
-            why="`healtharchive crawl` was asked for it",
-        )
+    means = steward_means(session)
+    Storage(means).declare()
+    found = retrieve(means, target, lambda line: print(render.safe(line), file=sys.stderr))
+    said = f"{found.files} WARC files of {found.jobs} jobs fetched from {target}"
+    print(render.safe(f"{said}, {len(found.missing)} are missing there."), file=sys.stderr)
+    for name in found.missing:
+        print(render.safe(f"  {name}"), file=sys.stderr)
 
 
-@contextmanager
-def _progress(session: Session, job_id: int) -> Iterator[None]:
-    """A bar on a terminal, plain lines otherwise, while the block runs."""
-    ended = threading.Event()
-    show = _bar if sys.stderr.isatty() else _lines
-    thread = threading.Thread(target=show, args=(session, job_id, ended), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(LOOK_SECONDS * 3)
+def _note_copies(session: Session, target: str) -> None:
+    from healtharchive.cli.steward import steward_means
+    from healtharchive.steward.retrieval import note_copies
+
+    note_copies(steward_means(session), target)
 
 
-def _bar(session: Session, job_id: int, ended: threading.Event) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+class _Heard:
+    """What a rebuild reported so far."""
 
-    columns: tuple[Any, ...] = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        while not ended.wait(LOOK_SECONDS):
-            job = _look(session, job_id)
-            if job is not None:
-                total = job.counts.found or None
-                settled = job.counts.found - job.counts.queued - job.counts.in_flight
-                bar.update(task, description=_sentence(job), total=total, completed=settled)
+    def __init__(self) -> None:
+        self._jobs = 0
+        self._before = self._now = 0  # captures: of earlier jobs, of this one
 
+    def hear(self, report: Report) -> None:
+        """Take a report: `started` a job, or its `progress`."""
+        if report.kind == "started":
+            self._jobs += 1
+            self._before, self._now = self._before + self._now, 0
+        elif report.kind == "progress":
+            self._now = int(report.evidence.get("captures") or 0)
 
-def _lines(session: Session, job_id: int, ended: threading.Event) -> None:
-    said = ""
-    while not ended.wait(SAY_SECONDS if said else LOOK_SECONDS):
-        job = _look(session, job_id)
-        if job is not None and (sentence := _sentence(job)) != said:
-            said = sentence
-            print(said, file=sys.stderr, flush=True)
+    def standing(self) -> Standing:
+        """How far it is; nobody knows how much there is."""
+        return Standing(f"rebuild: job {self._jobs}, {self._before + self._now} captures indexed")
 
 
-def _look(session: Session, job_id: int) -> Job | None:
-    from sqlalchemy.exc import DBAPIError
-
-    from healtharchive.model.errors import HealthArchiveError
-    from healtharchive.model.jobs import get_job
-
-    try:
-        with session.database.read() as connection:
-            return get_job(connection, job_id)
-    except (HealthArchiveError, DBAPIError):
-        return None  # the worker deals with it; a bar can wait
+def _print_report(report: FileReport) -> None:
+    said = "sound" if not report.problems else f"{len(report.problems)} problems"
+    print(f"{report.path}: {report.records} records, {messages.size(report.bytes)}, {said}")
+    for problem in report.problems:
+        about = f" {problem.url}" if problem.url else ""
+        print(f"  at byte {problem.offset}{about}: {problem.reason}")
 
 
-def _sentence(job: Job) -> str:
-    counts = job.counts
-    size = messages.size(counts.bytes_written)
-    why = f" ({job.parked_reason})" if job.parked_reason else ""
-    return f"job {job.id} {job.status}{why}: {counts.done} of {counts.found} URLs, {size}"
+def _inventory(paths: list[Path], job_id: int | None) -> Inventory:
+    from healtharchive.warc.inventory import Inventory
 
-
-def _tell(job: Job, *, as_json: bool) -> None:
-    if as_json:
-        render.print_json(job)
-        return
-    print(f"{_sentence(job)}, {job.counts.failed} failed, {job.counts.excluded} left out.")
-    print(f"WARC files: {job.output_dir}/warcs")
-    if job.status == "indexed":
-        print("`healtharchive search WORDS` finds its pages; `healtharchive up` shows them.")
-    else:
-        if job.last_error:
-            print(f"Reason: {job.last_error}")
-        print(f"`healtharchive why job {job.id}` tells what happened.")
-
-
-def _warc_files(paths: list[Path], job_id: int | None) -> list[Path]:
-    places = list(paths)
-    if job_id is not None:
-        from healtharchive.model.jobs import get_job
-
-        session = begin()
-        with session.database.read() as connection:
-            places.append(Path(get_job(connection, job_id).output_dir) / "warcs")
-    if not places:
-        raise BadInput("Nothing to verify was named.", "Give WARC files, directories, or --job ID.")
-    files: list[Path] = []
-    for place in places:
+    inventory = Inventory()
+    for place in paths:
         if place.is_dir():
-            files += sorted(place.rglob("*.warc.gz")) + sorted(place.rglob("*.warc"))
+            inventory.add_directory(place)
         elif place.exists():
-            files.append(place)
+            inventory.add_file(place)
         else:
             raise BadInput(f"There is no file {place}.", "Give WARC files or directories.")
-    if not files:
-        raise BadInput(f"There is no WARC file in {places[0]}.", "Give WARC files or directories.")
-    return files
+    released: list[Path] = []
+    if job_id is not None:
+        released = _add_job(inventory, job_id)
+    elif not paths:
+        raise BadInput("Nothing to verify was named.", "Give WARC files, directories, or --job ID.")
+    if job_id is not None or any(place.is_dir() for place in paths):
+        inventory.look_for_the_missing(released)
+    if not inventory.files and not inventory.missing:
+        named = paths[0] if paths else f"job {job_id}"
+        raise BadInput(f"There is no WARC file in {named}.", "Give WARC files or directories.")
+    return inventory
+
+
+def _add_job(inventory: Inventory, job_id: int) -> list[Path]:
+    """A job's files with what manifest and database say of them; those released from this disk."""
+    from healtharchive.model.holdings import segments_of_job
+    from healtharchive.model.jobs import get_job
+    from healtharchive.model.states import SegmentState
+    from healtharchive.warc.inventory import Entry
+
+    session = begin()
+    with session.database.read() as connection:
+        directory = Path(get_job(connection, job_id).output_dir) / "warcs"
+        segments = segments_of_job(connection, job_id)
+    if directory.is_dir():
+        inventory.add_directory(directory)
+    here = (SegmentState.SEALED, SegmentState.SHIPPED, SegmentState.VERIFIED)
+    inventory.add_entries(
+        Entry(directory / each.name, each.size_bytes, each.sha256, each.records, DATABASE)
+        for each in segments
+        if each.state in here
+    )
+    return [directory / each.name for each in segments if each.state is SegmentState.RELEASED]

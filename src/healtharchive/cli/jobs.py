@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from healtharchive.cli import messages, render
+from healtharchive.cli import messages, progress, render
 from healtharchive.cli.session import Session, begin
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ def create_job(
     total_bytes: Annotated[
         int | None, typer.Option("--bytes", min=1, help="End after so many bytes.")
     ] = None,
+    page_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Cut a longer page off after so many bytes.")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=1, help="End after so much crawl time.")
     ] = None,
@@ -42,7 +45,12 @@ def create_job(
 
     session = begin()
     enter_sources(session)
-    asked = {"pages": pages, "total_bytes": total_bytes, "seconds": seconds}
+    asked = {
+        "pages": pages,
+        "total_bytes": total_bytes,
+        "page_bytes": page_bytes,
+        "seconds": seconds,
+    }
     limits = {name: value for name, value in asked.items() if value is not None}
     with session.database.begin() as connection:
         job = jobs.create_job(
@@ -67,9 +75,12 @@ def list_jobs(
     as_json: Json = False,
 ) -> None:
     """The jobs, in the order in which they are claimed."""
+    from healtharchive.cli.catalogue import require_source
     from healtharchive.model import jobs
 
     session = begin()
+    if source is not None:
+        require_source(source, session.settings, lambda: session.database)
     with session.database.read() as connection:
         found = jobs.list_jobs(
             connection,
@@ -99,15 +110,17 @@ def list_jobs(
 
 @app.command("show-job", rich_help_panel=PANEL)
 def show_job(job_id: JobId, as_json: Json = False) -> None:
-    """One job with its counts and its attempts."""
+    """One job with its counts, its attempts, and what its crawl left out and noticed."""
     from healtharchive.model import attempts, jobs
+    from healtharchive.model.remarks import remarks_of
 
     session = begin()
     with session.database.read() as connection:
         job = jobs.get_job(connection, job_id)
         runs = attempts.list_attempts(connection, job_id, limit=20)
+        remarks = remarks_of(connection, job_id)
     if as_json:
-        render.print_json({"job": job, "attempts": runs})
+        render.print_json({"job": job, "attempts": runs, "remarks": remarks})
         return
     _show(job, session, as_json=False)
     print()
@@ -125,6 +138,18 @@ def show_job(job_id: JobId, as_json: Json = False) -> None:
         as_json=False,
         empty="It was not started yet.",
     )
+    if remarks:
+        print()
+        render.table(
+            remarks,
+            [
+                ("left out", lambda remark: remark.kind),
+                ("reason", lambda remark: remark.what),
+                ("how many", lambda remark: remark.number),
+            ],
+            as_json=False,
+            empty="",
+        )
 
 
 @app.command("run-db-job", rich_help_panel=PANEL)
@@ -140,7 +165,12 @@ def run_db_job(
 
     session = begin()
     job = run_one(
-        session.settings, session.database, session.clock, job_id, until_settled=until_settled
+        session.settings,
+        session.database,
+        session.clock,
+        job_id,
+        until_settled=until_settled,
+        beside=progress.shown(progress.of_job(session, job_id)),
     )
     _show(job, session, as_json=as_json)
 

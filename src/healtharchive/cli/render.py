@@ -80,5 +80,9 @@ def _cell(value: object) -> str:
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # Control characters of a hostile title or URL must not reach the terminal.
-    return "".join(c if c.isprintable() else "�" for c in str(value))
+    return safe(str(value))
+
+
+def safe(text: str) -> str:
+    """Text for a terminal: control characters of a hostile title or URL do not reach it."""
+    return "".join(c if c.isprintable() else "�" for c in text)

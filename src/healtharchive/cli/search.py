@@ -37,8 +37,10 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find archived pages, best first."""
+    from healtharchive.cli.catalogue import require_source
     from healtharchive.search.query import Query
     from healtharchive.search.query import search as find
+    from healtharchive.settings import open_database
 
     settings = read_settings()
     query = Query(
@@ -54,6 +56,8 @@ def search(
         size=size,
     )
     results = find(settings.search_dir, query)
+    if source and not results.total:
+        require_source(source, settings, lambda: open_database(settings))
     if as_json:
         render.print_json(results)
         return

@@ -13,7 +13,6 @@ from healtharchive.cli.session import begin, read_settings
 from healtharchive.model.errors import BadInput, SetupError
 
 if TYPE_CHECKING:
-    from healtharchive.crawl.robots import Robots
     from healtharchive.model.source import SourceDefinition
     from healtharchive.settings import Settings
 
@@ -117,6 +116,7 @@ def _no_source(code: str) -> BadInput:
 def _checked(settings: Settings, source: SourceDefinition, url: str, *, offline: bool) -> Check:
     import asyncio
 
+    from healtharchive.crawl.inquiry import rules_of
     from healtharchive.crawl.scope import Scope
 
     page = Scope(source.scope).decide(url)
@@ -126,36 +126,10 @@ def _checked(settings: Settings, source: SourceDefinition, url: str, *, offline:
         return Check(source.code, url, False, page.rule, "")
     robots = ""
     if not offline:
-        rules = asyncio.run(_robots(settings, source, decision.url))
+        rules = asyncio.run(rules_of(source, settings.user_agent, decision.url))
         allowed, why = rules.verdict(settings.user_agent, decision.url)
         robots = f"{'allowed' if allowed else 'refused'}: {why}"
     return Check(source.code, decision.url, True, rule, robots)
-
-
-async def _robots(settings: Settings, source: SourceDefinition, url: str) -> Robots:
-    import tempfile
-
-    from healtharchive.crawl.robots import parse
-    from healtharchive.crawl.transport import FetchFailed, Transport
-    from healtharchive.crawl.urls import origin_of
-    from healtharchive.model.clock import SystemClock
-
-    with tempfile.TemporaryDirectory() as directory:
-        transport = Transport(
-            clock=SystemClock(),
-            user_agent=settings.user_agent,
-            timeout_seconds=source.politeness.timeout_seconds,
-            page_bytes=1_000_000,
-            allow_private_hosts=frozenset(source.allow_private_hosts),
-            temporary_directory=Path(directory),
-        )
-        try:
-            answer = await transport.fetch(f"{origin_of(url)}/robots.txt")
-        except FetchFailed:
-            return parse(None, b"")
-        finally:
-            await transport.close()
-        return parse(answer.status, answer.entity())
 
 
 def _copy(file: Path, kept: Path) -> None:

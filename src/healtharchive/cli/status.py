@@ -17,8 +17,9 @@ SHOWN = 10
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Jobs by state, what runs, what waits and why, and the workers."""
     from healtharchive.model import jobs
-    from healtharchive.model.states import JobStatus
-    from healtharchive.work.census import living_workers
+    from healtharchive.model.states import JobStatus, TargetState
+    from healtharchive.model.targets import list_targets
+    from healtharchive.work.census import living_stewards, living_workers
 
     session = begin()
     with session.database.read() as connection:
@@ -28,9 +29,12 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         running = jobs.list_jobs(connection, statuses=held, limit=SHOWN)
         waiting = jobs.waiting_jobs(connection, limit=SHOWN)
         workers = living_workers(connection)
+        stewards = living_stewards(connection)
+        targets = list_targets(connection)
+    sick = [each for each in targets if each.state is not TargetState.CLOSED]
     if as_json:
         found = {"jobs": by_state, "running": running, "waiting": waiting, "workers": workers}
-        render.print_json(found)
+        render.print_json({**found, "stewards": stewards, "sick_targets": sick})
         return
     counted = ", ".join(f"{number} {state}" for state, number in sorted(by_state.items()))
     print(f"jobs     {counted or 'none'}")
@@ -41,6 +45,11 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         why = job.parked_reason or job.last_error or "its turn"
         when = messages.moment(job.not_before, now) if job.not_before else "soon"
         print(f"waiting  job {job.id} ({job.source}): {why}; next try {when}")
+    for target in sick:
+        trouble = f"{target.verdict or 'sick'} since {messages.moment(target.since, now)}"
+        print(render.safe(f"target   {target.name}: {trouble}; {target.last_error or ''}".rstrip()))
+    if targets and not stewards:
+        print("steward  none is running: start `healtharchive steward`; no target is looked after")
     for worker in workers:
         print(f"worker   {worker.name}, since {messages.moment(worker.since, now)}")
     if not workers:

@@ -93,10 +93,11 @@ async def _listen(reader: asyncio.StreamReader, leash: Leash, stop_seconds: floa
 async def _attempt(
     order: CrawlOrder, leash: Leash, clock: Clock, report: Callable[[Report], None]
 ) -> Report:
-    output = Path(order.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
-    killed = end_previous(output / FRONTIER_NAME)
-    frontier = Frontier(output / FRONTIER_NAME, order.fence)
+    output, state = Path(order.output_dir), _state(order)
+    for directory in (output, state):
+        directory.mkdir(parents=True, exist_ok=True)
+    killed = end_previous(state / FRONTIER_NAME)
+    frontier = Frontier(state / FRONTIER_NAME, order.fence)
     try:
         _tell_takeover(report, killed)
         segments = Segments(frontier, output / WARCS_NAME, _prefix(order))
@@ -117,7 +118,7 @@ async def _crawl(
     clock: Clock,
     report: Callable[[Report], None],
 ) -> Ending:
-    source, output = order.source, Path(order.output_dir)
+    source, state = order.source, _state(order)
     ledger = Ledger(
         frontier,
         segments,
@@ -129,8 +130,8 @@ async def _crawl(
     paces = Paces(source.politeness)
     index = Path(order.payload_index) if order.payload_index else None
     recorder = Recorder(frontier, index)
-    _remove_old_spills(output)
-    with TemporaryDirectory(prefix=SPILL_PREFIX, dir=output) as spills:
+    _remove_old_spills(state)
+    with TemporaryDirectory(prefix=SPILL_PREFIX, dir=state) as spills:
         transport = Transport(
             clock=clock,
             user_agent=order.user_agent,
@@ -164,7 +165,7 @@ async def _crawl(
             leash=leash,
             clock=clock,
             report=report,
-            guard_disk=_disk_guard(output, order.spool_reserve_bytes),
+            guard_disk=_disk_guard({state, Path(order.output_dir)}, order.spool_full_percent),
         )
         try:
             return await Engine(parts).run()
@@ -173,11 +174,17 @@ async def _crawl(
             recorder.close()
 
 
-def _disk_guard(output: Path, reserve_bytes: int) -> Callable[[], None]:
+def _state(order: CrawlOrder) -> Path:
+    return Path(order.state_dir or order.output_dir)
+
+
+def _disk_guard(places: set[Path], full_percent: float) -> Callable[[], None]:
     def guard() -> None:
-        disk = os.statvfs(output)
-        if reserve_bytes and disk.f_bavail * disk.f_frsize < reserve_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output))
+        for place in places:
+            disk = os.statvfs(place)
+            used_percent = 100.0 * (1.0 - disk.f_bavail / max(1, disk.f_blocks))
+            if used_percent >= full_percent and full_percent < 100.0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
 
     return guard
 
@@ -198,8 +205,8 @@ def _recovered(recovery: Recovery) -> Report:
     return Report("note", what=what, evidence=kept)
 
 
-def _remove_old_spills(output: Path) -> None:
-    for left in output.glob(f"{SPILL_PREFIX}*"):
+def _remove_old_spills(state: Path) -> None:
+    for left in state.glob(f"{SPILL_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
 
 

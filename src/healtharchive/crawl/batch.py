@@ -84,6 +84,8 @@ class Batch:
     failed: list[tuple[int, str]] = field(default_factory=list)
     excluded: list[tuple[int, str]] = field(default_factory=list)
     out_of_scope: dict[tuple[str, str], int] = field(default_factory=dict)
+    redirects: list[tuple[int, str]] = field(default_factory=list)  # id, where it leads
+    remarks: dict[str, int] = field(default_factory=dict)  # what was noted of the site, how often
     robots: list[tuple[str, int | None, bytes, float]] = field(default_factory=list)
     dns_recorded: list[str] = field(default_factory=list)
     in_flight: list[int] = field(default_factory=list)

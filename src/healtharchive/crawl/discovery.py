@@ -11,8 +11,8 @@ from healtharchive.crawl.recorder import header_value, mime_of
 from healtharchive.crawl.scope import Scope
 from healtharchive.crawl.sitemaps import parse as parse_sitemap
 from healtharchive.crawl.transport import Exchange
-from healtharchive.crawl.traps import check_shape
-from healtharchive.crawl.urls import canonicalize, host_of, origin_of
+from healtharchive.crawl.traps import MAX_URL_CHARACTERS, check_shape
+from healtharchive.crawl.urls import canonicalize, holds_session, host_of, origin_of
 from healtharchive.model.source import SourceDefinition
 from healtharchive.warc.decoding import decode_content
 
@@ -31,6 +31,13 @@ class Discovered:
 
     found: list[FoundUrl] = field(default_factory=list)
     out_of_scope: dict[tuple[str, str], int] = field(default_factory=dict)
+    redirects: list[tuple[int, str]] = field(default_factory=list)  # URL id, where it leads
+    remarks: dict[str, int] = field(default_factory=dict)
+
+    def remark(self, what: str, number: int = 1) -> None:
+        """Note something about the site that a person should be told, so often."""
+        if number:
+            self.remarks[what] = self.remarks.get(what, 0) + number
 
 
 class Discovery:
@@ -64,9 +71,10 @@ class Discovery:
             return
         depth = via.depth if via else 0
         via_id = via.id if via else None
+        trap = check_shape(canonical, depth, self._source.limits.depth)
         self._add(
             discovered,
-            FoundUrl(canonical, origin_of(canonical), Kind.SITEMAP, depth, 0, via_id),
+            FoundUrl(canonical, origin_of(canonical), Kind.SITEMAP, depth, 0, via_id, trap),
         )
 
     def of_answer(self, queued: QueuedUrl, exchange: Exchange) -> Discovered:
@@ -87,27 +95,37 @@ class Discovery:
         asset = queued.kind is Kind.ASSET
         hops = queued.hops + 1
         decision = self._scope.decide(target, asset)
+        url = decision.url
+        discovered.redirects.append((queued.id, url[:MAX_URL_CHARACTERS]))
         if not decision.in_scope:
             self._left_out(discovered, target, decision.rule)
             return
-        url = decision.url
         kind = Kind.PAGE if queued.kind is Kind.SEED else queued.kind
-        trap = f"trap: {hops} redirects in a row" if hops > MAX_REDIRECT_HOPS else ""
+        trap = check_shape(url, queued.depth, self._source.limits.depth)
+        if hops > MAX_REDIRECT_HOPS:
+            trap = f"trap: {hops} redirects in a row"
         self._add(
             discovered,
             FoundUrl(url, origin_of(url), kind, queued.depth, hops, queued.id, trap),
         )
 
     def _read_sitemap(self, discovered: Discovered, queued: QueuedUrl, exchange: Exchange) -> None:
-        if exchange.status != 200 or exchange.entity_bytes > 5 * PARSED_BYTES:
+        if exchange.status != 200:
+            discovered.remark(f"sitemap: answered {exchange.status}")
+            return
+        if exchange.entity_bytes > 5 * PARSED_BYTES:
+            discovered.remark("sitemap: too large to be read")
             return
         encoding = header_value(exchange, "content-encoding")
         body = decode_content(exchange.entity(), encoding).data
         sitemap = parse_sitemap(body)
+        if sitemap.problem:
+            discovered.remark(f"sitemap: {sitemap.problem}")
         for child in sitemap.sitemaps:
             self.add_sitemap(discovered, child, queued)
-        pages = (canonicalize(location, queued.url) for location, _ in sitemap.pages)
-        self._judge(discovered, queued, (Link(url, False) for url in pages if url))
+        pages = ((canonicalize(raw, queued.url), raw) for raw, _ in sitemap.pages)
+        links = (Link(url, False, holds_session(raw)) for url, raw in pages if url)
+        self._judge(discovered, queued, links)
 
     def _judge(self, discovered: Discovered, queued: QueuedUrl, links: Iterable[Link]) -> None:
         depth = queued.depth + 1
@@ -116,6 +134,7 @@ class Discovery:
             if mark in self._seen:
                 continue
             self._note_seen(mark)
+            discovered.remark("session id removed", link.had_session)
             decision = self._scope.decide(link.url, link.asset)
             if not decision.in_scope:
                 self._left_out(discovered, link.url, decision.rule)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from healtharchive.crawl.batch import Kind
 from healtharchive.crawl.frontier import Frontier
-from healtharchive.crawl.frontier_schema import DONE
+from healtharchive.crawl.seeds import what_is_wrong
 from healtharchive.model.orders import Counts
 from healtharchive.model.source import Limits
 
@@ -57,7 +57,7 @@ def final_ending(ending: Ending, frontier: Frontier) -> Ending:
     """The ending with counts and evidence from the tables; `complete` is refused if they object.
 
     A crawl is complete when every URL is in one state, none is queued, every done URL has one
-    capture, and at least one seed was captured with a good answer.
+    capture, and at least one seed leads to a captured page with a good answer.
     """
     counts = frontier.count()
     outcome, reason, blame = ending.outcome, ending.reason, ending.blame
@@ -74,22 +74,10 @@ def _objection(counts: Counts, frontier: Frontier, *, complete: bool) -> tuple[s
         return "bug", f"the counts do not add up: {counts}"
     if complete and counts.queued + counts.in_flight:
         return "bug", f"{counts.queued + counts.in_flight} URLs are still queued"
-    good = frontier.ask(
-        "SELECT 1 FROM captures JOIN urls ON urls.id = url_id"
-        " WHERE urls.kind = ? AND urls.state = ? AND captures.status < 400 LIMIT 1",
-        (Kind.SEED, DONE),
-    )
-    if good:
-        return None
-    rows = frontier.ask(
-        "SELECT url, urls.reason, captures.status FROM urls"
-        " LEFT JOIN captures ON captures.url_id = urls.id WHERE urls.kind = ? LIMIT 1",
-        (Kind.SEED,),
-    )
-    if not rows:
+    if not frontier.ask("SELECT 1 FROM urls WHERE kind = ? LIMIT 1", (Kind.SEED,)):
         return "job", "the source has no seed that is a URL"
-    url, why, status = rows[0]
-    return "site", f"no seed could be captured: {url} {why or f'answered {status}'}"
+    wrong = what_is_wrong(frontier, complete=complete)
+    return ("site", f"no seed could be captured: {wrong}") if wrong else None
 
 
 def _evidence(frontier: Frontier) -> dict[str, str | int | float | bool | None]:
@@ -101,4 +89,6 @@ def _evidence(frontier: Frontier) -> dict[str, str | int | float | bool | None]:
         "SELECT host || ': ' || rule, found FROM out_of_scope ORDER BY found DESC LIMIT 20"
     )
     evidence.update({f"out of scope: {what}": number for what, number in outside})
+    noted = frontier.ask("SELECT what, found FROM remarks ORDER BY found DESC LIMIT 20")
+    evidence.update({f"noted: {what}": number for what, number in noted})
     return evidence

@@ -218,6 +218,12 @@ class Frontier:
             " ON CONFLICT (host, rule) DO UPDATE SET found = found + excluded.found",
             [(host, rule, count) for (host, rule), count in batch.out_of_scope.items()],
         )
+        db.executemany(
+            "INSERT INTO remarks VALUES (?, ?)"
+            " ON CONFLICT (what) DO UPDATE SET found = found + excluded.found",
+            batch.remarks.items(),
+        )
+        db.executemany("INSERT OR REPLACE INTO redirects VALUES (?, ?)", batch.redirects)
 
     def _add_counts(self, batch: Batch, found: int, excluded: int) -> None:
         done = sum(c.url_id is not None for c in batch.captures)

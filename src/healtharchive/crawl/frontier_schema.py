@@ -9,7 +9,7 @@ from pathlib import Path
 QUEUED, IN_FLIGHT, DONE, FAILED, EXCLUDED = range(5)
 STATE_NAMES = ("queued", "in_flight", "done", "failed", "excluded")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MILLISECONDS = 20_000
 
 SCHEMA = """
@@ -47,6 +47,11 @@ CREATE TABLE out_of_scope (
   host TEXT NOT NULL, rule TEXT NOT NULL, found INTEGER NOT NULL, PRIMARY KEY (host, rule)
 ) WITHOUT ROWID;
 """
+# Version 2: where redirects lead, and what was noted of the site, each with its number.
+ADDED = """
+CREATE TABLE redirects (url_id INTEGER PRIMARY KEY, target TEXT NOT NULL);
+CREATE TABLE remarks (what TEXT PRIMARY KEY, found INTEGER NOT NULL) WITHOUT ROWID;
+"""
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -67,12 +72,14 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new frontier, all or none; an existing one is left as it is."""
+    """Make the tables that a frontier has not yet, all or none."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not connection.execute("PRAGMA user_version").fetchone()[0]:
-            for statement in SCHEMA.split(";\n"):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for number, text in enumerate((SCHEMA, ADDED), start=1):
+            for statement in text.split(";\n") if version < number else ():
                 connection.execute(statement)
+        if version < SCHEMA_VERSION:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:

@@ -18,6 +18,24 @@ FRESH_SECONDS = 24 * 3600.0  # RFC 9309 §2.4
 KEPT_BYTES = 512_000  # RFC 9309 §2.5 asks for 500 KiB at least
 MAX_REDIRECTS = 5  # RFC 9309 §2.3.1.2
 REDIRECTS = (301, 302, 303, 307, 308)
+# Where the rules cannot be read again, those that are known hold for another hour.
+ASK_AGAIN_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What asking for robots.txt came to. `status` is None without an answer: see `why`."""
+
+    status: int | None
+    body: bytes = b""
+    why: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why there are no rules, when there are none."""
+        if self.status is None:
+            return f"its robots.txt cannot be had ({self.why})"
+        return f"its robots.txt answered {self.status}"
 
 
 @dataclass(slots=True)
@@ -31,19 +49,23 @@ class RobotsGate:
     agent: str
     politeness: Politeness
     rules: dict[str, Robots] = field(default_factory=dict)
+    learned: dict[str, float] = field(default_factory=dict)  # origin -> when, in Unix time
     asking: set[str] = field(default_factory=set)
     unreachable: dict[str, str] = field(default_factory=dict)  # origin -> why
 
     def known(self, origin: str) -> bool:
-        """Whether this host's rules are at hand, from this attempt or fresh in the frontier."""
-        if self.politeness.robots == "ignore" or origin in self.rules:
+        """Whether this host's rules are at hand and fresh, from this attempt or the frontier."""
+        if self.politeness.robots == "ignore":
+            return True
+        now = self.clock.now().timestamp()
+        if origin in self.rules and now - self.learned[origin] <= FRESH_SECONDS:
             return True
         kept = self.frontier.robots(origin)
-        if kept is None or self.clock.now().timestamp() - kept[2] > FRESH_SECONDS:
+        if kept is None or now - kept[2] > FRESH_SECONDS:
             return False
         if kept[0] is None or kept[0] >= 500:
             return False
-        self._set(origin, kept[0], kept[1])
+        self._set(origin, kept[0], kept[1], kept[2])
         return True
 
     def verdict(self, origin: str, url: str) -> tuple[bool, str]:
@@ -52,63 +74,78 @@ class RobotsGate:
             return True, "robots.txt is ignored for this source"
         return self.rules[origin].verdict(self.agent, url)
 
-    async def read(self, answer: Exchange | None) -> tuple[int | None, bytes]:
-        """The status and body an answer to robots.txt leads to: redirects are followed."""
-        if answer is None:
-            return None, b""
-        status, url, body = answer.status, answer.url, _body(answer)
-        location = _location(answer)
-        for _ in range(MAX_REDIRECTS):
-            target = canonicalize(location, url) if status in REDIRECTS and location else None
-            if target is None:
-                break
-            try:
-                further = await self.transport.fetch(target)
-            except FetchFailed:
-                return None, b""
-            status, url, body = further.status, further.url, _body(further)
-            location = _location(further)
-            further.body.close()
-        # More redirects than five: as if there were no robots.txt.
-        return (404 if status in REDIRECTS else status), body
+    async def read(self, answer: Exchange) -> Reading:
+        """What an answer to robots.txt leads to: redirects are followed."""
+        return await follow_rules(self.transport, answer)
 
-    async def read_again(self, origin: str) -> tuple[int | None, bytes]:
+    async def read_again(self, origin: str) -> Reading:
         """Fetch the rules anew, without a record: the first answer is in the archive.
 
         FetchFailed when the host may not be asked at all.
         """
         try:
-            answer = await self.transport.fetch(f"{origin}/robots.txt")
+            return await ask_for_rules(self.transport, origin)
         except FetchFailed as failure:
             if failure.permanent:
                 raise
-            return None, b""
-        try:
-            return await self.read(answer)
-        finally:
-            answer.body.close()
+            return Reading(None, why=str(failure))
 
-    def accept(self, origin: str, status: int | None, body: bytes, batch: Batch) -> tuple[str, ...]:
+    def accept(self, origin: str, read: Reading, batch: Batch) -> tuple[str, ...]:
         """Take what was read as the host's rules; the sitemaps they name.
 
-        A 5xx or no answer disallows everything (RFC 9309 §2.3.1.4): `unreachable` says so.
+        A 5xx or no answer disallows everything (RFC 9309 §2.3.1.4): `unreachable` says so. Rules
+        that were known before hold on meanwhile (§2.4).
         """
         self.asking.discard(origin)
-        if status is None or status >= 500:
-            self.unreachable[origin] = f"its robots.txt answered {status or 'nothing'}"
+        now = self.clock.now().timestamp()
+        if read.status is None or read.status >= 500:
+            if origin in self.rules:
+                self.learned[origin] = now - FRESH_SECONDS + ASK_AGAIN_SECONDS
+            else:
+                self.unreachable[origin] = read.trouble
             return ()
         self.unreachable.pop(origin, None)
-        batch.robots.append((origin, status, body, self.clock.now().timestamp()))
-        return self._set(origin, status, body).sitemaps
+        batch.robots.append((origin, read.status, read.body, now))
+        return self._set(origin, read.status, read.body, now).sitemaps
 
     def close(self, origin: str) -> None:
-        """Disallow all of a host for this attempt: its rules cannot be had."""
+        """Disallow all of a host for now: its rules cannot be had."""
         self.rules[origin] = parse(None, b"")
+        self.learned[origin] = self.clock.now().timestamp()
 
-    def _set(self, origin: str, status: int, body: bytes) -> Robots:
+    def _set(self, origin: str, status: int, body: bytes, at: float) -> Robots:
+        self.learned[origin] = at
         rules = self.rules[origin] = parse(status, body)
         self.paces.of(origin).obey_crawl_delay(rules.crawl_delay(self.agent))
         return rules
+
+
+async def ask_for_rules(transport: Transport, origin: str) -> Reading:
+    """What a host's robots.txt says. FetchFailed when the first answer does not come."""
+    answer = await transport.fetch(f"{origin}/robots.txt")
+    try:
+        return await follow_rules(transport, answer)
+    finally:
+        answer.body.close()
+
+
+async def follow_rules(transport: Transport, answer: Exchange) -> Reading:
+    """What an answer to robots.txt leads to (RFC 9309 §2.3.1.2), its content codings taken off."""
+    status, url, body = answer.status, answer.url, _body(answer)
+    location = _location(answer)
+    for _ in range(MAX_REDIRECTS):
+        target = canonicalize(location, url) if status in REDIRECTS and location else None
+        if target is None:
+            break
+        try:
+            further = await transport.fetch(target)
+        except FetchFailed as failure:
+            return Reading(None, why=str(failure))
+        status, url, body = further.status, further.url, _body(further)
+        location = _location(further)
+        further.body.close()
+    # More redirects than five: as if there were no robots.txt.
+    return Reading(404 if status in REDIRECTS else status, body)
 
 
 def _body(answer: Exchange) -> bytes:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from healtharchive.crawl.charsets import UTF8, charset_of, text_of
 from healtharchive.crawl.markup import RawLinks, read_markup, refresh_target
 from healtharchive.crawl.stylesheets import urls_in_css
-from healtharchive.crawl.urls import canonicalize, origin_of
+from healtharchive.crawl.urls import canonicalize, holds_session, origin_of
 
 BODY_LIMIT_BYTES = 10_000_000
 HEADER_LIMIT = 1 << 16
@@ -37,10 +37,14 @@ SIMPLE_PATH = re.compile(r"(?=.{1,200}\Z)(?:\.\./)*+/?[\w%~-][^:\\#\s]*+\Z", re.
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A canonical URL. An asset is part of what names it; else it is a page of its own."""
+    """A canonical URL. An asset is part of what names it; else it is a page of its own.
+
+    `had_session`: as it was written it held a session id, which is gone.
+    """
 
     url: str
     asset: bool
+    had_session: bool = False
 
 
 def links_of(
@@ -71,7 +75,7 @@ def links_of(
 def _canonical(raw: Iterable[str], asset: bool, base: str, codec: str) -> list[Link]:
     origin = origin_of(base)
     directory = base.partition("?")[0].rpartition("/")[0] + "/"
-    found: dict[str, None] = {}
+    found: dict[str, bool] = {}
     for each in raw:
         written = each if codec == UTF8 or each.isascii() else _query_in(codec, each)
         if SIMPLE_PATH.match(written):
@@ -79,8 +83,8 @@ def _canonical(raw: Iterable[str], asset: bool, base: str, codec: str) -> list[L
         else:
             url = canonicalize(written, base)
         if url:
-            found[url] = None
-    return [Link(url, asset) for url in found]
+            found[url] = found.get(url, False) or holds_session(written)
+    return [Link(url, asset, had_session) for url, had_session in found.items()]
 
 
 @lru_cache(maxsize=20_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,13 @@ import re2
 from healtharchive.crawl.urls import host_of
 from healtharchive.model.errors import BadInput
 from healtharchive.model.source import ScopeRules
+
+# What a page is made of, by the ending of its name.
+ASSET_NAME = re.compile(
+    r"\.(?:css|m?js|map|json|webmanifest|png|jpe?g|gif|svg|webp|a?png|avif|ico|cur|bmp|tiff?"
+    r"|woff2?|ttf|otf|eot|mp[34]|m4[av]|og[gav]|webm|wav|vtt)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,8 @@ class Scope:
         if host_of(url) not in self._hosts:
             return Decision(False, "host not listed", url)
         if "?" in url:
-            if rules.query == "none":
-                return Decision(False, "no URLs with a query", url)
+            if rules.query == "none" and not (asset and self._is_asset(url)):
+                return Decision(False, "no pages with a query", url)
             if rules.query == "strip" and not asset:
                 url = url.partition("?")[0]
         for text, pattern in self._exclude:
@@ -57,14 +65,26 @@ class Scope:
         for text, pattern in self._include:
             if pattern.search(url):
                 return Decision(True, f"include {text}", url)
-        if asset:
-            for prefix in rules.asset_prefixes:
-                if _begins(path, prefix):
-                    return Decision(True, f"asset_prefixes {prefix}", url)
-            for text, pattern in self._assets:
-                if pattern.search(url):
-                    return Decision(True, f"assets {text}", url)
-        return Decision(False, "no include rule", url)
+        rule = self._asset_rule(url) if asset else ""
+        return Decision(bool(rule), rule or "no include rule", url)
+
+    def _asset_rule(self, url: str) -> str:
+        """The asset rule of the source that admits a URL; empty when none does."""
+        path = _path_of(url)
+        for prefix in self._rules.asset_prefixes:
+            if _begins(path, prefix):
+                return f"asset_prefixes {prefix}"
+        for text, pattern in self._assets:
+            if pattern.search(url):
+                return f"assets {text}"
+        return ""
+
+    def _is_asset(self, url: str) -> bool:
+        """Whether a page requisite is one by its name or a rule: /site.css?v=3 is, /img.php is not.
+
+        Sites put the version of a file in its query; what is behind a program's query is endless.
+        """
+        return bool(ASSET_NAME.search(_path_of(url)) or self._asset_rule(url))
 
 
 def compiled(text: str, rule: str) -> tuple[str, Any]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from healtharchive.crawl.scope import Scope
 from healtharchive.crawl.urls import canonicalize, host_of
-from healtharchive.model.errors import BadInput, HealthArchiveError
+from healtharchive.model import declarations
+from healtharchive.model.errors import BadInput
 from healtharchive.model.source import Limits, Politeness, ScopeRules, Seed, SourceDefinition
 
 CODE = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -36,18 +33,13 @@ def load_all(extra: Path | None) -> dict[str, SourceDefinition]:
 
 def load_file(path: Path) -> SourceDefinition:
     """The source that a TOML file describes. BadInput names the file, the line and the reason."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise _bad(path, None, f"it cannot be read: {reason}") from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        line = int(found[1]) if found else None
-        raise _bad(path, line, str(error).partition(" (at ")[0]) from error
-    return _definition(path, text, table)
+    file = declarations.read("source file", path)
+    file.refuse_unknown(SourceDefinition, file.table)
+    for name, kind in PARTS.items():
+        part = file.table.get(name, {})
+        if isinstance(part, dict):
+            file.refuse_unknown(kind, part)
+    return _checked(file, file.record(SourceDefinition, file.table))
 
 
 def of_one_site(url: str, **limits: Any) -> SourceDefinition:
@@ -69,74 +61,25 @@ def of_one_site(url: str, **limits: Any) -> SourceDefinition:
     )
 
 
-def _definition(path: Path, text: str, table: dict[str, Any]) -> SourceDefinition:
-    _refuse_unknown(path, text, table, SourceDefinition)
-    for name, kind in PARTS.items():
-        part = table.get(name, {})
-        if isinstance(part, dict):
-            _refuse_unknown(path, text, part, kind)
-    try:
-        definition = TypeAdapter(SourceDefinition).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(each) for each in first["loc"])
-        line = _line_of(text, [str(each) for each in first["loc"] if isinstance(each, str)])
-        raise _bad(path, line, f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
-    return _checked(path, text, definition)
-
-
-def _refuse_unknown(path: Path, text: str, table: dict[str, Any], kind: type[Any]) -> None:
-    known = {field.name for field in dataclasses.fields(kind)}
-    for name in table:
-        if name not in known:
-            raise _bad(path, _line_of(text, [name]), f"there is no setting '{name}'")
-
-
-def _checked(path: Path, text: str, definition: SourceDefinition) -> SourceDefinition:
+def _checked(file: declarations.Declared, definition: SourceDefinition) -> SourceDefinition:
     if not CODE.fullmatch(definition.code):
         why = f"the code {definition.code!r} is not small letters, digits and hyphens"
-        raise _bad(path, _line_of(text, ["code"]), why)
+        raise file.bad(file.line_of(["code"]), why)
     if not definition.seeds:
-        raise _bad(path, None, "it has no seeds")
+        raise file.bad(None, "it has no seeds")
     if not definition.scope.hosts:
-        raise _bad(path, _line_of(text, ["scope"]), "its scope has no hosts")
+        raise file.bad(file.line_of(["scope"]), "its scope has no hosts")
     try:
         scope = Scope(definition.scope)
     except BadInput as error:
         wrong = error.what.partition("rule '")[2].partition("'")[0]
-        raise _bad(path, _line_with(text, wrong), error.what.rstrip(".")) from error
+        raise file.bad(file.line_with(wrong), error.what.rstrip(".")) from error
     for seed in definition.seeds:
         url = canonicalize(seed.url)
-        line = _line_with(text, seed.url)
+        line = file.line_with(seed.url)
         if url is None:
-            raise _bad(path, line, f"the seed {seed.url!r} is not a URL")
+            raise file.bad(line, f"the seed {seed.url!r} is not a URL")
         decision = scope.decide(url)
         if not decision.in_scope:
-            raise _bad(path, line, f"the seed {seed.url} is out of scope: {decision.rule}")
+            raise file.bad(line, f"the seed {seed.url} is out of scope: {decision.rule}")
     return definition
-
-
-def _line_of(text: str, names: list[str]) -> int | None:
-    """The line on which the last of these names is set, or its table begins."""
-    for name in reversed(names):
-        pattern = re.compile(
-            rf"^\s*(?:{re.escape(name)}\s*=|\[+\s*(?:\w+\.)?{re.escape(name)}\s*\]+)"
-        )
-        for number, line in enumerate(text.splitlines(), 1):
-            if pattern.match(line):
-                return number
-    return None
-
-
-def _line_with(text: str, words: str) -> int | None:
-    for number, line in enumerate(text.splitlines(), 1):
-        if words and words in line:
-            return number
-    return None
-
-
-def _bad(path: Path, line: int | None, reason: str) -> HealthArchiveError:
-    where = f"{path}, line {line}" if line else str(path)
-    return BadInput(
-        f"The source file {where} cannot be used: {reason}.", "Correct it and try again."
-    )

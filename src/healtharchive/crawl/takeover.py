@@ -39,9 +39,16 @@ def end_previous(path: Path) -> int | None:
     """
     if not path.exists():
         return None
-    owner = _owner(path)
+    return end(_owner(path))
+
+
+def end(owner: str) -> int | None:
+    """End the process that `identify` told so, if it still runs; its pid, or None.
+
+    Waits for its death, but not for ever: one that hangs in the kernel is left to die later.
+    """
     parts = owner.split()
-    if len(parts) != 3:
+    if len(parts) != 3 or not parts[1].isdigit():
         return None
     pid = int(parts[1])
     if pid == os.getpid() or identify(pid) != owner:
@@ -65,10 +72,20 @@ def _owner(path: Path) -> str:
     return str(row[0]) if row else ""
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether somebody stopped the process (SIGSTOP, Ctrl-Z, a debugger)."""
+    return _state(pid) in ("T", "t")
+
+
 def _runs(pid: int) -> bool:
     """Whether it is more than a zombie that its parent has not collected yet."""
+    return _state(pid) not in ("", "Z", "X")
+
+
+def _state(pid: int) -> str:
+    """The letter of proc(5), field 3; empty when the process is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+        return ""
+    return stat.rpartition(")")[2].split()[0]

@@ -42,9 +42,11 @@ def canonicalize(url: str, base: str | None = None) -> str | None:
     if plain is not None and plain[3] is None and "(" not in text and "/." not in text:
         return text
     try:
-        return _rebuild(text)
+        rebuilt = _rebuild(text)
     except ValueError:
         return None
+    # Escaping makes it longer: up to twelve characters for one.
+    return rebuilt if rebuilt is None or len(rebuilt) <= MAX_URL_CHARACTERS else None
 
 
 def _join(base: str, reference: str) -> str:
@@ -124,6 +126,16 @@ def _without_session(query: str) -> str:
         if not SESSION_NAMES.fullmatch(each.partition("=")[0]) and not SESSION_SHORT.fullmatch(each)
     ]
     return "&".join(kept)
+
+
+def holds_session(url: str) -> bool:
+    """Whether a URL as it is written holds a session id, which its canonical form does not have."""
+    if ";" in url and SESSION_PATH.search(url):
+        return True
+    if "(" in url and SESSION_SEGMENT.search(url.partition("?")[0]):
+        return True
+    query = url.partition("?")[2].partition("#")[0]
+    return bool(query) and _without_session(query) != query
 
 
 def origin_of(url: str) -> str:

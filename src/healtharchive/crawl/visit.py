@@ -11,7 +11,7 @@ from healtharchive.crawl.cookies import CookieJar
 from healtharchive.crawl.discovery import Discovered, Discovery
 from healtharchive.crawl.ending import Ending
 from healtharchive.crawl.frontier import Frontier
-from healtharchive.crawl.gate import RobotsGate
+from healtharchive.crawl.gate import Reading, RobotsGate
 from healtharchive.crawl.hosts import Paces
 from healtharchive.crawl.ledger import Ledger
 from healtharchive.crawl.recorder import Recorder, header_value
@@ -152,6 +152,9 @@ class Visits:
         batch.found.extend(discovered.found)
         for key, number in discovered.out_of_scope.items():
             batch.out_of_scope[key] = batch.out_of_scope.get(key, 0) + number
+        for what, number in discovered.remarks.items():
+            batch.remarks[what] = batch.remarks.get(what, 0) + number
+        batch.redirects.extend(discovered.redirects)
 
     # -- robots.txt ----------------------------------------------------------------------------
 
@@ -166,10 +169,8 @@ class Visits:
         self._accept_rules(origin, rules, discovered)
         self._keep(discovered)
 
-    def _accept_rules(
-        self, origin: str, rules: tuple[int | None, bytes], discovered: Discovered
-    ) -> None:
-        sitemaps = self.gate.accept(origin, *rules, self.ledger.batch)
+    def _accept_rules(self, origin: str, rules: Reading, discovered: Discovered) -> None:
+        sitemaps = self.gate.accept(origin, rules, self.ledger.batch)
         if self.source.use_robots_sitemaps:
             for sitemap in sitemaps:
                 self.discovery.add_sitemap(discovered, sitemap)

@@ -70,6 +70,18 @@ SQLITE_TABLE: dict[str, tuple[Blame, str, int]] = {
 }
 
 
+# PostgreSQL's errors by SQLSTATE, the longest prefix first (its manual, appendix A). These are the
+# world's; all others are our own statements' fault, whatever class the driver puts them in.
+SQLSTATE_TABLE: dict[str, str] = {
+    "55P03": "database busy",  # lock not available
+    "08": "database unreachable",  # connection exceptions
+    "40": "database busy",  # deadlock, serialization failure
+    "53": "database out of resources",  # disk full, too many connections
+    "57": "database unreachable",  # shut down, crashed, starting, cancelled by somebody
+    "58": "database in trouble with its system",  # its own input/output errors
+}
+
+
 class EngineMissing(Exception):
     """The program or service that an engine needs is not there."""
 
@@ -116,15 +128,28 @@ def _classify_one(exc: BaseException) -> Fault | None:
         return _classify_sqlite(exc)
     if isinstance(exc, OSError) and exc.errno is not None:
         return classify_errno(exc.errno, str(exc.filename or ""))
-    if type(exc).__module__.startswith(("psycopg", "sqlalchemy")) and any(
-        base.__name__ in ("OperationalError", "InterfaceError") for base in type(exc).__mro__
-    ):
-        return (
-            None
-            if getattr(exc, "orig", None)
-            else Fault(Blame.HOST, "database unreachable", parks=True)
-        )
+    if type(exc).__module__.startswith(("psycopg", "sqlalchemy")):
+        return _classify_database(exc)
     return None
+
+
+def _classify_database(exc: BaseException) -> Fault | None:
+    """By the SQLSTATE that the server gave; without one there was no server to give it."""
+    if getattr(exc, "orig", None) is not None:
+        return None  # the driver's own error, the next of the chain, says more
+    state: str | None = getattr(exc, "sqlstate", None)
+    if state is None:
+        names = {base.__name__ for base in type(exc).__mro__}
+        unreachable = bool(names & {"OperationalError", "InterfaceError"})
+        return Fault(Blame.HOST, "database unreachable", parks=True) if unreachable else None
+    for prefix, reason in SQLSTATE_TABLE.items():
+        if state.startswith(prefix):
+            return Fault(Blame.HOST, f"{reason} (SQLSTATE {state})", parks=True)
+    return Fault(Blame.BUG, f"{type(exc).__name__} (SQLSTATE {state}): {_first_line(exc)}", False)
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip().splitlines() or [""])[0]
 
 
 def _classify_sqlite(exc: sqlite3.Error) -> Fault | None:

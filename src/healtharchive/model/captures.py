@@ -17,8 +17,8 @@ from healtharchive.model.database import Database
 from healtharchive.model.jobs import Job
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.leases import check_fence
-from healtharchive.model.states import SegmentState
-from healtharchive.model.tables import captures, segments, snapshots
+from healtharchive.model.states import JobStatus, SegmentState
+from healtharchive.model.tables import archive_jobs, captures, segments, snapshots
 
 # An open or suspect file may still change; its confirmed records arrive in a sealed one.
 READABLE = tuple(
@@ -161,6 +161,16 @@ def mark_unindexed(connection: Connection, job_id: int | None = None) -> int:
     if job_id is not None:
         query = query.where(segments.c.job_id == job_id)
     return int(connection.execute(query).rowcount)
+
+
+def is_indexed_by(connection: Connection, job_id: int, fence: int) -> bool:
+    """Whether this attempt is the one that indexes the job now."""
+    query = select(archive_jobs.c.id).where(
+        archive_jobs.c.id == job_id,
+        archive_jobs.c.fence == fence,
+        archive_jobs.c.status == JobStatus.INDEXING,
+    )
+    return connection.execute(query).one_or_none() is not None
 
 
 def responses_with(connection: Connection, payload_digest: str, limit: int) -> list[StoredRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ NOTICE_A_CUT_NETWORK = {
     "keepalives_count": 2,
     "tcp_user_timeout": 20_000,
 }
+# Options of a URL that hold a secret, as well as its user's password (libpq's names).
+SECRET_OPTIONS = ("password", "sslpassword", "passfile")
 SCHEMA_LOCK = 0x4865616C7468  # any number, as long as nobody else's advisory lock has it
 
 
@@ -58,7 +61,11 @@ class Database:
     @property
     def label(self) -> str:
         """The URL without its password, and where it was set: for people."""
-        shown = self.engine.url.render_as_string(hide_password=True)
+        url = self.engine.url
+        secret = {name: "" for name in url.query if name.lower() in SECRET_OPTIONS}
+        shown = url.update_query_dict(secret).render_as_string(hide_password=True)
+        for name in secret:
+            shown = re.sub(rf"([?&]{name}=)", r"\1***", shown)
         return f"{shown} ({self.origin})" if self.origin else shown
 
     @contextmanager

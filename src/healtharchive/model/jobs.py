@@ -19,7 +19,8 @@ from healtharchive.model.journal import Actor, record
 from healtharchive.model.orders import Counts
 from healtharchive.model.sources import source_id
 from healtharchive.model.states import JOB_TRANSITIONS, JobEvent, JobStatus, step
-from healtharchive.model.tables import BIGGEST_ID, archive_jobs, campaigns, sources
+from healtharchive.model.tables import BIGGEST_ID, archive_jobs, campaigns, sources, targets
+from healtharchive.model.target import SPOOL
 
 DEFAULT_RETRY_BUDGET = 3
 SETTLED = (
@@ -52,6 +53,8 @@ class Job:
     not_before: datetime | None
     parked_reason: str | None
     parked_target: str | None
+    target: str | None
+    hot_path: str | None
     retry_count: int
     retry_budget: int
     index_retry_count: int
@@ -196,6 +199,7 @@ def create_job(
     if campaign_id is not None:
         _refuse_second(connection, source, owner_id, str(campaign), campaign_id)
     now = database.now(connection)
+    output_dir = _output_dir(connection, jobs_root, source, campaign, now)
     result = connection.execute(
         insert(archive_jobs).values(
             source_id=owner_id,
@@ -203,7 +207,8 @@ def create_job(
             status=JobStatus.QUEUED,
             position=position,
             config=dict(config or {}),
-            output_dir=_output_dir(connection, jobs_root, source, campaign, now),
+            output_dir=output_dir,
+            target=target_of(connection, output_dir),
             retry_budget=retry_budget,
             created_at=now,
         )
@@ -306,6 +311,17 @@ def _refuse_second(
             f"Campaign '{campaign}' already captures source '{source}': job {taken}.",
             f"`healtharchive show-job --id {taken}` shows it.",
         )
+
+
+def target_of(connection: Connection, path: str) -> str | None:
+    """The declared target that a path lies on: the one with the longest root above it.
+
+    None for the spool's own disk, which every job needs.
+    """
+    query = select(targets.c.name, targets.c.root).where(targets.c.declared)
+    rows = connection.execute(query.where(targets.c.name != SPOOL)).all()
+    above = [row for row in rows if f"{path}/".startswith(row.root.rstrip("/") + "/")]
+    return max(above, key=lambda row: len(row.root)).name if above else None
 
 
 def _output_dir(

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, exists, insert, or_, select, update
 
 from healtharchive.model.attempts import (
     Ending,
     Work,
-    next_start,
-    recent_starts,
     starts_within_hour,
 )
 from healtharchive.model.blame import Blame
@@ -25,6 +23,7 @@ from healtharchive.model.errors import LeaseLost
 from healtharchive.model.jobs import Job, get_job, transition
 from healtharchive.model.journal import Actor
 from healtharchive.model.states import (
+    HELD,
     JOB_TRANSITIONS,
     JobEvent,
     JobStatus,
@@ -32,9 +31,10 @@ from healtharchive.model.states import (
     sources_of,
 )
 from healtharchive.model.tables import archive_jobs, attempts, targets
+from healtharchive.model.target import SPOOL
 
 CLAIM_EVENT = {Work.CRAWL: JobEvent.CLAIM, Work.INDEX: JobEvent.CLAIM_INDEX}
-HELD = (JobStatus.RUNNING, JobStatus.INDEXING)
+RELEASE_WINDOW = timedelta(minutes=10)  # so long after a target's recovery its jobs come one by one
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "requested_stop": None}
 
 
@@ -47,6 +47,7 @@ class ClaimTerms:
     lease_seconds: float
     starts_per_hour: int
     job_id: int | None = None
+    release_seconds: float = 2.0  # between two starts on a target that has just recovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def claim(
     """
     now = database.now(connection)
     row = connection.execute(database.skip_locked(_due(work, terms, now).limit(1))).one_or_none()
-    if row is None or not _may_start(connection, row, work, terms, now):
+    if row is None or not _still_due(connection, row, work, terms, now):
         return None
     fence = row.fence + 1
     event_id = transition(
@@ -111,59 +112,90 @@ def any_due(database: Database, connection: Connection, work: Work, terms: Claim
 def _due(work: Work, terms: ClaimTerms, now: datetime) -> Select[Any]:
     jobs = archive_jobs.c
     query = (
-        select(jobs.id, jobs.fence, jobs.parked_target, jobs.started_at)
+        select(jobs.id, jobs.fence, jobs.target, jobs.hot_path, jobs.started_at)
         .where(
             jobs.status.in_(sources_of(JOB_TRANSITIONS, CLAIM_EVENT[work])),
             or_(jobs.not_before.is_(None), jobs.not_before <= now),
             starts_within_hour(work, now) < terms.starts_per_hour,
-            ~_target_is(TargetState.OPEN),
-            ~and_(_target_is(TargetState.HALF_OPEN), _trial_runs()),
+            ~_needs_open_target(work),
+            ~_in_doubt(),
+            ~_trial_runs(),
+            ~_released_just_now(terms, now),
         )
         .order_by(jobs.position, jobs.id)
     )
     return query if terms.job_id is None else query.where(jobs.id == terms.job_id)
 
 
-def _target_is(state: TargetState) -> Any:
-    return exists(
-        select(targets.c.id)
-        .where(targets.c.name == archive_jobs.c.parked_target, targets.c.state == state)
-        .correlate(archive_jobs)
+def _needs(other: Any = archive_jobs) -> Any:
+    return or_(targets.c.name == other.c.target, targets.c.name == other.c.hot_path)
+
+
+def _needs_open_target(work: Work) -> Any:
+    """Whether a target that the job needs is open. Every crawl needs the spool for its frontier."""
+    needed = or_(_needs(), targets.c.name == SPOOL) if work is Work.CRAWL else _needs()
+    query = select(targets.c.id).where(needed, targets.c.state == TargetState.OPEN)
+    return exists(query.correlate(archive_jobs))
+
+
+def _in_doubt() -> Any:
+    """Whether a hot path on the job's target failed since anybody looked at the target itself."""
+    base, sibling = targets.alias("base"), targets.alias("sibling")
+    query = (
+        select(base.c.id)
+        .join(sibling, sibling.c.parent == base.c.name)
+        .where(
+            base.c.name == archive_jobs.c.target,
+            sibling.c.state == TargetState.OPEN,
+            base.c.probed_at < sibling.c.tripped_at,
+        )
     )
+    return exists(query.correlate(archive_jobs))
 
 
 def _trial_runs() -> Any:
-    """Whether another job that was parked for the same target runs already: one trial at a time."""
+    """Whether a half-open target that the job needs has its one trial already."""
     other = archive_jobs.alias("other")
-    return exists(
-        select(other.c.id)
-        .where(other.c.status.in_(HELD), other.c.parked_target == archive_jobs.c.parked_target)
-        .correlate(archive_jobs)
+    query = (
+        select(targets.c.id)
+        .join(other, _needs(other))
+        .where(_needs(), targets.c.state == TargetState.HALF_OPEN, other.c.status.in_(HELD))
     )
+    return exists(query.correlate(archive_jobs))
 
 
-def _may_start(
+def _released_just_now(terms: ClaimTerms, now: datetime) -> Any:
+    """Whether another job of a target that has just recovered was started a moment ago."""
+    other = archive_jobs.alias("other")
+    query = (
+        select(targets.c.id)
+        .join(other, _needs(other))
+        .join(attempts, attempts.c.job_id == other.c.id)
+        .where(
+            _needs(),
+            targets.c.state == TargetState.CLOSED,
+            targets.c.tripped_at.is_not(None),
+            targets.c.since > now - RELEASE_WINDOW,
+            attempts.c.started_at > now - timedelta(seconds=terms.release_seconds),
+        )
+    )
+    return exists(query.correlate(archive_jobs))
+
+
+def _still_due(
     connection: Connection, row: Row[Any], work: Work, terms: ClaimTerms, now: datetime
 ) -> bool:
-    """Look again at what the row's lock does not cover.
+    """Look again at what the row's lock does not cover, with the targets it needs locked too.
 
     PostgreSQL re-checks a row that changed before it was locked, but not the sub-queries: an
     attempt or a trial that began in that instant shows only to a new statement.
     """
-    starts = recent_starts(connection, row.id, work, now)
-    if next_start(starts, terms.starts_per_hour, now) is not None:
-        return False
-    if row.parked_target is None:
-        return True
-    state = connection.execute(
-        select(targets.c.state).where(targets.c.name == row.parked_target).with_for_update()
-    ).scalar()
-    if state != TargetState.HALF_OPEN:
-        return state != TargetState.OPEN
-    trials = select(archive_jobs.c.id).where(
-        archive_jobs.c.status.in_(HELD), archive_jobs.c.parked_target == row.parked_target
-    )
-    return connection.execute(trials).first() is None
+    needed = [name for name in (row.target, row.hot_path) if name is not None]
+    if needed:
+        lock = select(targets.c.id).where(targets.c.name.in_(needed)).order_by(targets.c.id)
+        connection.execute(lock.with_for_update()).all()
+    again = _due(work, terms, now).where(archive_jobs.c.id == row.id)
+    return connection.execute(again).first() is not None
 
 
 def _insert_attempt(
@@ -258,7 +290,7 @@ def finish(
     event, left = _honour(ending.event, job.requested_stop)
     columns = {**NO_LEASE, "parked_target": None, **ending.columns}
     if ending.blame == Blame.TARGET and ending.event is JobEvent.PARK:
-        columns["parked_target"] = target_of(connection, job.output_dir)
+        columns["parked_target"] = job.target
     now = database.now(connection)
     event_id = transition(
         database,
@@ -282,13 +314,6 @@ def finish(
     if left is not None:
         follow_request(database, connection, job.id, left, actor, event_id)
     return get_job(connection, job.id).status
-
-
-def target_of(connection: Connection, path: str) -> str | None:
-    """The name of the target that a path lies on: the one with the longest root above it."""
-    rows = connection.execute(select(targets.c.name, targets.c.root)).all()
-    above = [row for row in rows if f"{path}/".startswith(row.root.rstrip("/") + "/")]
-    return max(above, key=lambda row: len(row.root)).name if above else None
 
 
 def _honour(event: JobEvent, requested: str | None) -> tuple[JobEvent, JobEvent | None]:

@@ -13,7 +13,9 @@ class CrawlOrder:
     """Everything a crawl child needs to know. It opens no database but its own frontier.
 
     `fence` is the attempt's token: the frontier refuses every write that carries an older one.
-    `payload_index` is the source's SQLite file of payload digests of earlier editions.
+    `output_dir` takes the WARC files and may lie on a mount; `state_dir` holds the frontier and is
+    always local (empty: the output directory). `payload_index` is the source's SQLite file of
+    payload digests of earlier editions.
     """
 
     job_id: int
@@ -24,12 +26,13 @@ class CrawlOrder:
     operator: str
     user_agent: str
     lease_seconds: float
+    state_dir: str = ""
     payload_index: str | None = None
     segment_bytes: int = 1_000_000_000
     commit_seconds: float = 0.25
     commit_bytes: int = 8_000_000
     stop_seconds: float = 20.0
-    spool_reserve_bytes: int = 0
+    spool_full_percent: float = 100.0  # a fuller disk ends the attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from healtharchive.model.blame import Blame
 from healtharchive.model.database import Database
 from healtharchive.model.jobs import transition
 from healtharchive.model.journal import Actor
-from healtharchive.model.leases import HELD, NO_LEASE, close_attempt, follow_request, held_by
-from healtharchive.model.states import JobEvent, JobStatus
+from healtharchive.model.leases import NO_LEASE, close_attempt, follow_request, held_by
+from healtharchive.model.states import HELD, JobEvent, JobStatus
 from healtharchive.model.tables import archive_jobs
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from healtharchive.model.database import Database
 from healtharchive.model.jobs import Job, get_job
@@ -26,6 +27,24 @@ class LostJob:
     output_dir: str
     fence: int
     captured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptJob:
+    """What `job.json` on a target tells of a job: all that a row of `archive_jobs` needs."""
+
+    source: SourceDefinition
+    campaign: str | None
+    campaign_kind: str
+    campaign_year: int | None
+    output_dir: str
+    fence: int
+    config: Mapping[str, Any]
+    outcome: str | None
+    counts: Mapping[str, int]
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
 
 
 def job_in(connection: Connection, output_dir: str) -> Job | None:
@@ -74,6 +93,42 @@ def restore_job(database: Database, connection: Connection, lost: LostJob, *, ac
         evidence={"output_dir": lost.output_dir, "source": lost.source, "campaign": lost.campaign},
     )
     return job
+
+
+def restore_kept_job(
+    database: Database, connection: Connection, kept: KeptJob, *, actor: Actor
+) -> Job:
+    """The row of a job whose facts were kept beside its files; the one there is, if any."""
+    there = job_in(connection, kept.output_dir)
+    if there is not None:
+        return there
+    now = database.now(connection)
+    lost = LostJob(
+        kept.source.code, kept.campaign, kept.output_dir, kept.fence, kept.created_at or now
+    )
+    known = select(sources.c.id).where(sources.c.code == kept.source.code)
+    if connection.execute(known).first() is None:
+        upsert_source(database, connection, kept.source, actor=actor)
+    job = restore_job(database, connection, lost, actor=actor)
+    columns = {name: value for name, value in kept.counts.items() if name in archive_jobs.c}
+    connection.execute(
+        update(archive_jobs)
+        .where(archive_jobs.c.id == job.id)
+        .values(
+            config=dict(kept.config),
+            outcome=kept.outcome,
+            started_at=kept.started_at,
+            finished_at=kept.finished_at,
+            **columns,
+        )
+    )
+    if kept.campaign is not None and kept.campaign_kind:
+        connection.execute(
+            update(campaigns)
+            .where(campaigns.c.name == kept.campaign)
+            .values(kind=kept.campaign_kind, year=kept.campaign_year)
+        )
+    return get_job(connection, job.id)
 
 
 def _source_id(database: Database, connection: Connection, code: str, actor: Actor) -> int:

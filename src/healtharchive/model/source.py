@@ -22,8 +22,9 @@ class ScopeRules:
     `include_prefixes` (on a segment boundary) or matches one of `include` (RE2, searched in the
     whole URL), and nothing excludes it. `asset_prefixes` and `assets` admit page requisites only
     (images, styles, scripts, fonts), never pages. Empty include lists mean the whole host.
-    `query`: keep the query string, or `none` to leave every URL with a query out,
-    `strip` to drop the query from pages before they are queued.
+    `query`: keep the query string, or `none` to leave every page with a query out, `strip` to drop
+    the query from pages before they are queued. Page requisites keep theirs; with `none`, only
+    those that an asset rule or the ending of their name (.css, .png …) tells for such.
     """
 
     hosts: tuple[str, ...]

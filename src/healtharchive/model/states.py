@@ -84,6 +84,8 @@ class TargetEvent(StrEnum):
     TRIAL_FAILED = "trial_failed"
 
 
+HELD = (JobStatus.RUNNING, JobStatus.INDEXING)  # somebody holds the job's lease
+
 _J, _JE = JobStatus, JobEvent
 JOB_TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
     (_J.QUEUED, _JE.CLAIM): _J.RUNNING,

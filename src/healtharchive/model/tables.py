@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -100,6 +101,9 @@ archive_jobs = Table(
     Column("not_before", UtcDateTime),
     Column("parked_reason", Text),
     Column("parked_target", String(64)),
+    # What its output needs: the target, and the hot path (a bind target) where there is one.
+    Column("target", String(64)),
+    Column("hot_path", String(64)),
     # Counters kept apart: the job's fault, the world's, and rescues after a lost worker.
     Column("retry_count", Integer, nullable=False, default=0),
     Column("retry_budget", Integer, nullable=False, default=3),
@@ -164,11 +168,44 @@ targets = Table(
     Column("name", String(64), nullable=False, unique=True),
     Column("kind", String(32), nullable=False),
     Column("root", Text, nullable=False),
+    Column("parent", String(64)),  # of a hot path: the target its bytes lie on
+    Column("ship", Boolean, nullable=False, server_default=text("false")),
+    Column("definition", JSON, nullable=False, server_default=text("'{}'")),
+    Column("declared", Boolean, nullable=False, server_default=text("true")),
+    Column("identity", String(64)),
+    # The breaker.
     Column("state", String(16), nullable=False),
     Column("since", UtcDateTime, nullable=False),
+    Column("tripped_at", UtcDateTime),
+    Column("trip_streak", Integer, nullable=False, server_default=text("0")),
+    Column("strikes", Integer, nullable=False, server_default=text("0")),
+    Column("good_probes", Integer, nullable=False, server_default=text("0")),
+    Column("good_since", UtcDateTime),
+    # What was seen last.
+    Column("verdict", String(16)),
+    Column("probed_at", UtcDateTime),
     Column("last_healthy_at", UtcDateTime),
     Column("last_error", Text),
     Column("evidence", JSON, nullable=False, default=dict),
+    # What was done last: `apply_streak` repairs in a row did not help.
+    Column("last_apply_at", UtcDateTime),
+    Column("apply_streak", Integer, nullable=False, server_default=text("0")),
+    Column("alerted_at", UtcDateTime),
+)
+
+actions = Table(
+    "actions",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    Column("subject", String(32), nullable=False),
+    Column("subject_id", String(128), nullable=False),
+    Column("what", String(64), nullable=False),  # recover, restart …
+    Column("outcome", String(16), nullable=False),  # applied, failed or refused
+    Column("why", Text, nullable=False),
+    Column("seconds", Float, nullable=False, server_default=text("0")),
+    Column("event_id", Id, ForeignKey("events.id")),
+    Index("ix_actions_recent", "subject", "subject_id", "what", "at"),
 )
 
 segments = Table(
@@ -187,6 +224,24 @@ segments = Table(
     Column("indexed_at", UtcDateTime),
     Column("unreadable_records", Integer, nullable=False, default=0),
     Index("ix_segments_job_id", "job_id"),
+)
+
+# A segment on a target that sealed segments are shipped to.
+copies = Table(
+    "copies",
+    metadata,
+    _id(),
+    Column("segment_id", Id, ForeignKey("segments.id"), nullable=False),
+    Column("target", String(64), nullable=False),
+    Column("name", Text, nullable=False),  # below the target's root
+    Column("state", String(16), nullable=False),  # verified, differs, gone or failed
+    Column("verified_at", UtcDateTime),  # when all of it was last read back and was right
+    Column("first_verified_at", UtcDateTime),
+    Column("not_before", UtcDateTime),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("last_error", Text),
+    UniqueConstraint("segment_id", "target"),
+    Index("ix_copies_target", "target", "state", "verified_at"),
 )
 
 captures = Table(

@@ -12,7 +12,7 @@ from healtharchive.search.extract import PageText, kind_of, page_text
 from healtharchive.search.language import language_in_url
 from healtharchive.search.payloads import Payload
 from healtharchive.search.pdf import LARGEST_BYTES
-from healtharchive.warc.cdxj import url_key
+from healtharchive.warc.cdxj import stored_key
 from healtharchive.warc.claims import PAYLOAD_FIELD
 from healtharchive.warc.decoding import decode_content
 from healtharchive.warc.digest import label
@@ -132,7 +132,7 @@ def _capture(
         record_length=record.length,
         record_type=record.record_type,
         url=url,
-        url_key=url_key(url),
+        url_key=stored_key(url),
         captured_at=record.date.astimezone(UTC),
         status_code=head.status,
         mime=mime or None,

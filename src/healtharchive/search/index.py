@@ -6,12 +6,10 @@ of its page: so "the latest", "the latest of this campaign" and "as of that day"
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -20,13 +18,13 @@ from typing import Any
 import tantivy
 
 from healtharchive.model.errors import SetupError
+from healtharchive.search.writing import Turn, sole_writer
 
 # A change of the schema takes another directory: the old one is left alone and a rebuild fills it.
 FORMAT = "v1"
 LOCK_NAME = "writer.lock"
 WRITER_BYTES = 60_000_000
 WRITER_THREADS = 1
-LOCK_POLL_SECONDS = 0.05
 LONGEST_TOKEN = 60
 ALWAYS = (1 << 62) - 1  # microseconds: the newest capture of its page has no end
 STEMMED = {"en": "english", "fr": "french"}
@@ -125,16 +123,16 @@ class SearchIndex:
                 found[digest] = pages[0]
         return found
 
-    def put(self, pages: Iterable[IndexedPage], check: Callable[[], None] = lambda: None) -> None:
+    def put(self, pages: Iterable[IndexedPage], turn: Turn | None = None) -> None:
         """Add pages, or replace those with the same key, in one commit.
 
-        While another process writes, `check` is called now and then; it raises to give up.
-        OSError when the disk fails.
+        While another process writes, it is waited for as `sole_writer` does. OSError when the
+        disk fails.
         """
         fresh = {each.key: each for each in pages}
         if not fresh:
             return
-        with _lock(self.directory / LOCK_NAME, check), _translated():
+        with sole_writer(self.directory / LOCK_NAME, turn), _translated():
             changed = self._changed(fresh)
             writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
             for page in changed:
@@ -145,7 +143,7 @@ class SearchIndex:
 
     def clear(self) -> None:
         """Remove every document."""
-        with _lock(self.directory / LOCK_NAME, lambda: None), _translated():
+        with sole_writer(self.directory / LOCK_NAME), _translated():
             writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
             writer.delete_all_documents()
             writer.commit()
@@ -236,23 +234,6 @@ def _analyzers() -> dict[str, tantivy.TextAnalyzer]:
             builder = builder.filter(tantivy.Filter.stemmer(STEMMED[language]))
         found[f"words_{language}"] = builder.filter(tantivy.Filter.ascii_fold()).build()
     return found
-
-
-@contextmanager
-def _lock(path: Path, check: Callable[[], None]) -> Iterator[None]:
-    """The right to write: tantivy has its own lock, but does not wait for it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                check()
-                time.sleep(LOCK_POLL_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from healtharchive.model.captures import (
     SegmentToIndex,
     Snapshot,
     Stored,
+    is_indexed_by,
     mark_indexed,
     responses_with,
     segments_to_index,
@@ -34,6 +35,7 @@ from healtharchive.search.harvest import Harvest, body_of, harvest, page_of
 from healtharchive.search.index import IndexedPage, SearchIndex
 from healtharchive.search.payloads import PAYLOADS_NAME, Payload, Payloads
 from healtharchive.search.query import microseconds
+from healtharchive.search.writing import Turn
 from healtharchive.warc.cdxj import write_cdxj
 from healtharchive.warc.payload import http_head
 from healtharchive.warc.reader import BadRecord, read_record, read_records
@@ -244,9 +246,22 @@ class _Segment:
             indexed_page(self._job, self._segment.name, stored, capture, page)
             for capture, page in pages
         ]
-        self._tools.index.put(found, self._tools.check)
+        self._tools.index.put(found, self._turn())
         self._snapshots += len(found)
         self._tally.snapshots += len(found)
+
+    def _turn(self) -> Turn:
+        tools = self._tools
+
+        def is_over(job_id: int, fence: int) -> bool:
+            with tools.database.read() as connection:
+                return not is_indexed_by(connection, job_id, fence)
+
+        def tell(pid: int) -> None:
+            what = f"ended process {pid} of an earlier attempt, which still held the search index"
+            tools.report(Report("note", what=what, evidence={"pid": pid}))
+
+        return Turn(self._order.job_id, self._order.fence, is_over, tools.check, tell)
 
     # -- revisits ----------------------------------------------------------------------------
 

@@ -54,6 +54,14 @@ def _seconds(help: str, default: float, *, least: float = 0.1, most: float = 86_
     return _setting(help, default, unit="seconds", least=least, most=most)
 
 
+def _percent(help: str, default: float) -> Any:
+    return _setting(help, default, unit="percent", least=1.0, most=100.0)
+
+
+def _count(help: str, default: int, unit: str, *, least: int = 1, most: int = 10_000) -> Any:
+    return _setting(help, default, unit=unit, least=least, most=most)
+
+
 def _directory(help: str, name: str) -> Any:
     def below(data_dir: Path) -> Path:
         return data_dir / name
@@ -81,6 +89,19 @@ class Settings:
         "The full-text index; it can be rebuilt from the WARCs.", "search"
     )
     sources_dir: Path = _directory("Your own source files (TOML), beside those shipped.", "sources")
+    state_dir: Path = _directory(
+        "The frontiers of jobs whose WARC files lie on a mounted target; always a local disk.",
+        "state",
+    )
+    evidence_dir: Path = _directory(
+        "Bundles of facts that are collected before and after each repair of a target.", "evidence"
+    )
+    targets_file: Path = _setting(
+        "The places to keep bytes, as TOML: mounts that jobs write to, and where sealed segments "
+        "are shipped.",
+        lambda data_dir: data_dir / "targets.toml",
+        shown_default="data_dir/targets.toml",
+    )
     operator: str = _setting(
         "Who runs this archive: a name and an address to write to. It goes into every WARC file.",
         "",
@@ -141,12 +162,76 @@ class Settings:
         least=1,
         most=1_000_000_000,
     )
-    spool_full_percent: float = _setting(
-        "A crawl stops writing when the disk under jobs_root is this full.",
-        92.0,
-        unit="percent",
-        least=1.0,
-        most=100.0,
+    spool_warn_percent: float = _percent(
+        "`status` warns when the disk under jobs_root is so full.", 75.0
+    )
+    spool_soft_percent: float = _percent(
+        "No crawl is begun when the disk under jobs_root is this full.", 85.0
+    )
+    spool_full_percent: float = _percent(
+        "A crawl stops writing when the disk under jobs_root is this full.", 92.0
+    )
+    crawler_user: str = _setting(
+        "The user that crawls run as: probes of targets write as this one. Empty: as their own.",
+        "",
+    )
+    probe_every_seconds: float = _seconds("How often the steward looks at each target.", 4.0)
+    probe_deadline_seconds: float = _seconds(
+        "How long a look at a target may take before it counts as hung.", 3.0, most=60.0
+    )
+    breaker_strikes: int = _count(
+        "How many vague failures (EIO, time-outs) in a row open a target's breaker; "
+        "a definite one (107, a wrong mount) opens it at once.",
+        3,
+        "failures",
+    )
+    breaker_good_probes: int = _count(
+        "How many good looks in a row a target needs before a job tries it again.", 3, "looks"
+    )
+    breaker_good_seconds: float = _seconds(
+        "How long the looks must have been good; it doubles with each trip that follows soon.",
+        4.0,
+        least=0.0,
+    )
+    release_seconds: float = _seconds(
+        "Between two starts of jobs whose target has just recovered.", 2.0, least=0.0
+    )
+    recover_first_seconds: float = _seconds(
+        "The wait between two repairs of a target when the first did not help; it doubles.", 10.0
+    )
+    recover_max_seconds: float = _seconds("The longest wait between two repairs.", 600.0)
+    recover_per_hour: int = _count("The most repairs of one target in any hour.", 12, "repairs")
+    recover_per_day: int = _count("The most repairs of one target in any day.", 60, "repairs")
+    mount_seconds: float = _seconds("How long making a mount may take.", 20.0)
+    deploy_lock: Path = _setting(
+        "While this file is there and not too old, nothing is repaired automatically.",
+        lambda data_dir: data_dir / "deploy.lock",
+        shown_default="data_dir/deploy.lock",
+    )
+    deploy_lock_seconds: float = _seconds("A deploy lock that is older is ignored.", 3600.0)
+    ship_every_seconds: float = _seconds("How often the steward looks for segments to ship.", 5.0)
+    ship_stall_seconds: float = _seconds(
+        "Shipping that gets nowhere for so long is ended and tried again later.", 120.0
+    )
+    copies_before_release: int = _count(
+        "How many verified copies a segment needs before its local file is removed; 0 keeps it.",
+        1,
+        "copies",
+        least=0,
+        most=10,
+    )
+    release_proof_seconds: float = _seconds(
+        "How fresh the proof of those copies must be.", 86_400.0, most=864_000.0
+    )
+    fixity_days: float = _setting(
+        "Every copy is read back and re-hashed at least this often.",
+        90.0,
+        unit="days",
+        least=0.01,
+        most=3650.0,
+    )
+    fixity_new_seconds: float = _seconds(
+        "A new copy is re-hashed once more within this time.", 86_400.0, most=864_000.0
     )
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)

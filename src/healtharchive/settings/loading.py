@@ -157,6 +157,8 @@ def _check_together(settings: Settings) -> None:
     for smaller, larger in (
         ("heartbeat_seconds", "lease_seconds"),
         ("park_first_seconds", "park_max_seconds"),
+        ("recover_first_seconds", "recover_max_seconds"),
+        ("spool_soft_percent", "spool_full_percent"),
     ):
         low, high = getattr(settings, smaller), getattr(settings, larger)
         if low >= high:

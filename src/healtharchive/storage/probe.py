@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from healtharchive.model.blame import Fault, classify_errno
+from healtharchive.storage import errand
 
 LOOK = Path(__file__).with_name("look.py")
-REAP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +52,24 @@ def probe(path: str | Path, deadline_seconds: float, write: bool = True) -> Prob
     and left behind.
     """
     text = os.fspath(path)
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(LOOK), text, "write" if write else "read"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-    )
-    try:
-        output, _ = process.communicate(timeout=deadline_seconds)
-    except subprocess.TimeoutExpired:
-        _abandon(process)
-        elapsed = time.monotonic() - began
-        return ProbeResult(text, False, errno.ETIMEDOUT, "look at", elapsed)
-    return _result(text, output, time.monotonic() - began)
+    order = json.dumps({"path": text, "make": write, "write": write})
+    looked = errand.run_script(LOOK, order, deadline_seconds)
+    if not looked.in_time:
+        return ProbeResult(text, False, errno.ETIMEDOUT, "look at", looked.elapsed_seconds)
+    return _result(text, looked.output, looked.elapsed_seconds)
 
 
 def _result(path: str, output: bytes, elapsed_seconds: float) -> ProbeResult:
     try:
         seen = json.loads(output)
-        return ProbeResult(path, elapsed_seconds=elapsed_seconds, **seen)
-    except (ValueError, TypeError):
+        return ProbeResult(
+            path,
+            seen["ok"],
+            seen.get("errno"),
+            seen.get("step", ""),
+            elapsed_seconds,
+            seen.get("disk_bytes", 0),
+            seen.get("free_bytes", 0),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
         return ProbeResult(path, False, errno.EIO, "look at", elapsed_seconds)
-
-
-def _abandon(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if process.stdout is not None:
-        process.stdout.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(REAP_SECONDS)

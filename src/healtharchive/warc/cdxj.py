@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,8 @@ INDEXED_TYPES = ("response", "revisit", "resource")
 FIELDS_TYPE = "application/warc-fields"
 REVISIT_MIME = "warc/revisit"
 PARTIAL_SUFFIX = ".partial"
+# PostgreSQL's indexes take no row above a third of a page, some 2,700 bytes.
+LONGEST_KEY_BYTES = 2000
 END_OF_MIME = re.compile(r"[;\s]")
 
 OnBad = Callable[[BadRecord], None]
@@ -105,6 +108,20 @@ def url_key(url: str) -> str:
         with contextlib.suppress(ValueError):
             key = str(surt.surt(url))
     return "%20".join(key.split())
+
+
+def stored_key(url: str) -> str:
+    """The url_key as a database's index takes it: a very long one ends with a digest of all of it.
+
+    Our own crawls know no URL that long; other people's WARC files do.
+    """
+    key = url_key(url)
+    raw = key.encode("utf-8", "surrogatepass")
+    if len(raw) <= LONGEST_KEY_BYTES:
+        return key
+    digest = hashlib.sha256(raw).hexdigest()
+    kept = raw[: LONGEST_KEY_BYTES - len(digest) - 1].decode("utf-8", "ignore")
+    return f"{kept}#{digest}"
 
 
 def _index(record: WarcRecord, filename: str) -> CdxLine | BadRecord | None:

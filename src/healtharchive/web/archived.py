@@ -26,7 +26,7 @@ from healtharchive.model.holdings import (
     nearest_holding,
     payload_holding,
 )
-from healtharchive.warc.cdxj import url_key
+from healtharchive.warc.cdxj import stored_key
 from healtharchive.web.doorway import WIDEST_URL, timestamp14
 from healtharchive.web.headers import ARCHIVED_HEADERS
 from healtharchive.web.language import Language
@@ -89,7 +89,7 @@ def _nearest(connection: Connection, timestamp: str, url: str) -> Holding:
     usable = url.lower().startswith(WEB) and url.isprintable() and len(url) <= WIDEST_URL
     if moment is None or not usable:
         raise Missing("trouble.404.page")
-    holding = nearest_holding(connection, url_key(url), moment)
+    holding = nearest_holding(connection, stored_key(url), moment)
     if holding is None:
         raise Missing("trouble.404.url", live_url=url, url=url)
     return holding

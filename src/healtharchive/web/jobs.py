@@ -13,6 +13,7 @@ from healtharchive.model.attempts import Attempt, Work, list_attempts
 from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import Segment, segments_of_job
 from healtharchive.model.jobs import count_jobs, get_job, list_jobs
+from healtharchive.model.remarks import Remark, remarks_of
 from healtharchive.web import form
 from healtharchive.web.progress import JobFacts, job_facts, refresh_seconds, source_names
 from healtharchive.web.trouble import Missing
@@ -68,6 +69,7 @@ class JobStory:
     attempts: tuple[AttemptFacts, ...]
     segments: tuple[Segment, ...]
     events: tuple[EventFacts, ...]
+    remarks: tuple[Remark, ...]
 
 
 @router.get("/{language}/jobs")
@@ -101,11 +103,13 @@ def show(job_id: int, visit: VisitDep, site: SiteDep) -> Response:
         attempts = list_attempts(connection, job_id, limit=MOST_ATTEMPTS)
         segments = segments_of_job(connection, job_id)
         events = journal.read(connection, subject="job", subject_id=job_id, limit=MOST_EVENTS)
+        remarks = remarks_of(connection, job_id)
     story = JobStory(
         job,
         tuple(_attempt(each) for each in attempts),
         tuple(segments),
         tuple(_event(each) for each in reversed(events)),
+        tuple(remarks),
     )
     refresh = refresh_seconds([job], visit.request.query_params)
     return visit.answer("job.html", story, job=job, refresh_seconds=refresh)

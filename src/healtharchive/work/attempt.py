@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import queue
 from dataclasses import dataclass
+from errno import EIO
 
 from healtharchive.model.attempts import Work, recent_starts
 from healtharchive.model.blame import Blame, classify, classify_errno
@@ -15,10 +15,10 @@ from healtharchive.model.orders import Counts, CrawlOrder, IndexOrder, Report
 from healtharchive.model.progress import settled_urls
 from healtharchive.model.sources import get_source
 from healtharchive.model.states import JobStatus
-from healtharchive.storage.probe import ProbeResult
 from healtharchive.work.child import Child
 from healtharchive.work.heart import Heart
 from healtharchive.work.means import Means
+from healtharchive.work.needs import blame_target, objection
 from healtharchive.work.order import crawl_order, index_order
 from healtharchive.work.outage import OUTAGES, describe, ride_out
 from healtharchive.work.policy import (
@@ -36,14 +36,19 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
 LOST_STOP_SECONDS = 2.0  # for a child whose job is another's: it can write nothing anyway
+DOWN_STOP_SECONDS = 1.0  # for a child whose target is down: what hangs there cannot finish anyway
 KILL_GRACE_SECONDS = 3.0
+ABANDON_SECONDS = 1.0  # a killed process that has not ended by then hangs in the kernel
 GIVE_UP_SECONDS = 5.0
 
 
-def supervise(claim: Claim, means: Means, stop: Stop) -> JobStatus | None:
-    """Run an attempt to its end; the job's state afterwards, None when it is another's by now."""
+def supervise(claim: Claim, means: Means, stop: Stop, down: Stop) -> JobStatus | None:
+    """Run an attempt to its end; the job's state afterwards, None when it is another's by now.
+
+    `stop` ends all attempts of this worker; `down` says that a target this job needs is down.
+    """
     with Heart(claim, means) as heart:
-        outcome = _outcome(claim, means, stop, heart)
+        outcome = _outcome(claim, means, stop, down, heart)
     logger.info(
         "job %d, %s attempt %d: %s %s",
         claim.job.id,
@@ -58,18 +63,18 @@ def supervise(claim: Claim, means: Means, stop: Stop) -> JobStatus | None:
 # -- the child's life ----------------------------------------------------------------------
 
 
-def _outcome(claim: Claim, means: Means, stop: Stop, heart: Heart) -> Outcome:
+def _outcome(claim: Claim, means: Means, stop: Stop, down: Stop, heart: Heart) -> Outcome:
     if stop.asked:
         return Outcome(Exit.STOPPED, stop.reason)
     try:
-        seen = means.probe(claim.job.output_dir)
-        refusal = _refusal(seen, claim, means)
+        refusal = objection(claim, means)
         if refusal is not None:
             return refusal
-        order = _order(claim, means, stop, heart, seen)
-        with Child(means.commands[claim.work], order, means.environment(claim.work)) as child:
+        order = _order(claim, means, stop, heart)
+        command, env = means.commands[claim.work], means.environment(claim.work)
+        with Child(command, order, env, Report) as child:
             heart.on_renewal(child.renew)
-            return _Watch(claim, means, stop, heart, child).run()
+            return _Watch(claim, means, stop, down, heart, child).run()
     except LeaseLost as error:
         return Outcome(Exit.FENCED, str(error))
     except OUTAGES as error:
@@ -83,29 +88,14 @@ def _outcome(claim: Claim, means: Means, stop: Stop, heart: Heart) -> Outcome:
         return outcome_of_fault(classify(error))
 
 
-def _refusal(seen: ProbeResult, claim: Claim, means: Means) -> Outcome | None:
-    """Why nothing is started in this place; None when it may be."""
-    if seen.fault is not None:
-        return outcome_of_fault(seen.fault)
-    limit = means.settings.spool_full_percent
-    if claim.work is Work.CRAWL and seen.used_percent >= limit:
-        detail = f"{seen.used_percent:.0f} % of the disk under {seen.path} is used"
-        return outcome_of_fault(classify_errno(errno.ENOSPC, detail))
-    return None
-
-
-def _order(
-    claim: Claim, means: Means, stop: Stop, heart: Heart, seen: ProbeResult
-) -> CrawlOrder | IndexOrder:
+def _order(claim: Claim, means: Means, stop: Stop, heart: Heart) -> CrawlOrder | IndexOrder:
     if claim.work is Work.INDEX:
         return index_order(claim.job, claim.fence)
 
     def ask() -> CrawlOrder:
         with means.database.read() as connection:
             source = get_source(connection, claim.job.source)
-        return crawl_order(
-            means.settings, claim.job, source, claim.fence, disk_bytes=seen.disk_bytes
-        )
+        return crawl_order(means.settings, claim.job, source, claim.fence)
 
     return ride_out(
         ask,
@@ -122,8 +112,9 @@ class _Watch:
     claim: Claim
     means: Means
     stop: Stop
+    down: Stop
     heart: Heart
-    child: Child
+    child: Child[Report]
     asked: str = ""  # why we told the child to stop
     lease_lapsed: bool = False
     kill_at: float = float("inf")
@@ -134,7 +125,7 @@ class _Watch:
     def run(self) -> Outcome:
         """How it ended."""
         silent_ticks = 0
-        while silent_ticks < 2:
+        while silent_ticks < 2 and not self._hangs():
             self._stop_if_there_is_a_reason()
             try:
                 report = self.child.next_report(TICK_SECONDS)
@@ -167,12 +158,17 @@ class _Watch:
     def _stop_if_there_is_a_reason(self) -> None:
         now = self.means.clock.monotonic()
         reason, grace_seconds = self._reason_to_stop()
-        if reason and self.kill_at > now + grace_seconds + KILL_GRACE_SECONDS:
-            self.asked = self.asked or reason
-            self.kill_at = now + grace_seconds + KILL_GRACE_SECONDS
+        patience = grace_seconds + (0.0 if self.down.asked else KILL_GRACE_SECONDS)
+        if reason and self.kill_at > now + patience:
+            self.asked = self.down.reason or self.asked or reason
+            self.kill_at = now + patience
             self.child.stop(reason, grace_seconds)
         if now >= self.kill_at:
             self.child.kill()
+
+    def _hangs(self) -> bool:
+        """Whether it was killed and does not end: it waits in the kernel for a dead mount."""
+        return self.means.clock.monotonic() >= self.kill_at + ABANDON_SECONDS
 
     def _reason_to_stop(self) -> tuple[str, float]:
         """Why the child has to stop now and how long it may take; ("", 0) when it has not."""
@@ -182,6 +178,8 @@ class _Watch:
         if self.heart.lapsed:
             self.lease_lapsed = True
             return "the lease could not be renewed", min(stop_seconds, LOST_STOP_SECONDS)
+        if self.down.asked and self.asked != self.down.reason:
+            return self.down.reason, DOWN_STOP_SECONDS
         if self.asked:
             return "", 0.0
         if self.stop.asked:
@@ -191,12 +189,16 @@ class _Watch:
         return "", 0.0
 
     def _status(self) -> int | None:
-        """The child's exit status, after it was killed if it does not end by itself."""
-        status = self.child.reap(KILL_GRACE_SECONDS)
-        if status is None:
+        """The child's exit status, after it was killed if it does not end by itself.
+
+        None for one that hangs in the kernel: it is left behind, and its fence keeps it harmless.
+        """
+        if not self._hangs():
+            status = self.child.reap(KILL_GRACE_SECONDS)
+            if status is not None:
+                return status
             self.child.kill()
-            status = self.child.reap()
-        return status
+        return self.child.reap(TICK_SECONDS)
 
     def _judge(self, status: int | None) -> Outcome:
         if self.heart.lost:
@@ -210,10 +212,15 @@ class _Watch:
             # The database has not said so, and only that decides: if the job is another's by now,
             # the end is refused; if it is not, nobody else would ever take it up.
             return Outcome(Exit.INFRA, self.end.reason, Blame.HOST, progressed=self._progressed())
+        cut_short = self.end is None or self.end.outcome == "stopped"
+        if self.down.asked and cut_short:
+            return Outcome(
+                Exit.INFRA, self.down.reason, Blame.TARGET, progressed=self._progressed()
+            )
         if self.end is not None:
             return outcome_of_report(self.end, progressed=self._progressed())
         if status is None:
-            return outcome_of_fault(classify_errno(errno.EIO, "its process hangs in the kernel"))
+            return outcome_of_fault(classify_errno(EIO, "its process hangs in the kernel"))
         return outcome_of_death(status, asked_to_stop=self.asked, progressed=self._progressed())
 
     def _starved(self) -> bool:
@@ -275,4 +282,6 @@ def _write_ending(claim: Claim, means: Means, outcome: Outcome) -> JobStatus:
         )
         ending = ending_of(claim.job, claim.work, outcome, moment, means.policy, means.roll)
         assert ending is not None  # only a fenced attempt has none
-        return finish(means.database, connection, claim, ending, actor=means.actor)
+        status = finish(means.database, connection, claim, ending, actor=means.actor)
+        blame_target(connection, claim, means, outcome)
+        return status

@@ -1,4 +1,4 @@
-"""Which workers there are: those that wrote their start to the journal and not their stop."""
+"""Which workers and stewards there are: they wrote their start to the journal, not their stop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from healtharchive.model.tables import events
 
 
 @dataclass(frozen=True, slots=True)
-class LivingWorker:
-    """One worker. On another host it is taken at its word; a crash there shows by its leases."""
+class Living:
+    """One process. On another host it is taken at its word; a crash there shows by its leases."""
 
     name: str
     host: str
@@ -22,11 +22,20 @@ class LivingWorker:
     since: datetime
 
 
-def living_workers(connection: Connection) -> list[LivingWorker]:
+def living_workers(connection: Connection) -> list[Living]:
     """The workers that run, the longest first."""
+    return _living(connection, "worker")
+
+
+def living_stewards(connection: Connection) -> list[Living]:
+    """The stewards that run, the longest first."""
+    return _living(connection, "steward")
+
+
+def _living(connection: Connection, subject: str) -> list[Living]:
     last = (
         select(func.max(events.c.id).label("id"))
-        .where(events.c.subject == "worker", events.c.what.in_(("started", "stopped")))
+        .where(events.c.subject == subject, events.c.what.in_(("started", "stopped")))
         .group_by(events.c.subject_id)
         .subquery()
     )
@@ -38,7 +47,7 @@ def living_workers(connection: Connection) -> list[LivingWorker]:
     )
     here = socket.gethostname()
     return [
-        LivingWorker(row.subject_id, row.host, row.pid, row.at)
+        Living(row.subject_id, row.host, row.pid, row.at)
         for row in rows
         if row.host != here or _exists(row.pid)
     ]

@@ -12,28 +12,34 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from healtharchive.model import wire
-from healtharchive.model.orders import Command, CrawlOrder, IndexOrder, Report
+from healtharchive.model.orders import Command
 
 logger = logging.getLogger(__name__)
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 LINE_BYTES = 16_000_000  # longer than any report; a child gone mad must not fill our memory
-REAP_SECONDS = 10.0
+REAP_SECONDS = 2.0  # after a kill, which takes milliseconds unless the kernel waits too
 
 
-class Child:
+Line = TypeVar("Line")  # what the child reports: a record of `model`
+
+
+class Child(Generic[Line]):
     """A running child. Reports come through `next_report`; None there means that none will follow.
 
+    `line` is the type of its reports.
     The child dies with the thread that made it, and it sees end-of-file on its stdin when the
     worker is gone. Use it as a context manager: at the end it is killed if it still runs.
     """
 
     def __init__(
-        self, command: Sequence[str], order: CrawlOrder | IndexOrder, env: Mapping[str, str]
+        self, command: Sequence[str], order: object, env: Mapping[str, str], line: type[Line]
     ) -> None:
+        self._line = line
+        self._killed = False
         launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())]
         self._process = subprocess.Popen(
             [*launcher, *command],
@@ -46,7 +52,7 @@ class Child:
         assert self._process.stdout is not None
         self._stdin = self._process.stdin
         self._writing = threading.Lock()
-        self._reports: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         self._write(wire.to_line(order))
         # From here on a child that reads nothing must not block us.
         os.set_blocking(self._stdin.fileno(), False)
@@ -64,7 +70,7 @@ class Child:
         """The exit status (negative: a signal's number), or None while it runs."""
         return self._process.poll()
 
-    def next_report(self, timeout_seconds: float) -> Report | None:
+    def next_report(self, timeout_seconds: float) -> Line | None:
         """The next report; None when its output has ended; queue.Empty after the time-out."""
         return self._reports.get(timeout=max(timeout_seconds, 0.001))
 
@@ -79,8 +85,9 @@ class Child:
 
     def kill(self) -> None:
         """End the child and all it has started, at once."""
-        if self._process.poll() is not None:
+        if self._process.poll() is not None or self._killed:
             return
+        self._killed = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -94,12 +101,13 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Child[Line]:
         return self
 
     def __exit__(self, *_: object) -> None:
+        left_behind = self._killed  # somebody waited for its end already
         self.kill()
-        self.reap()
+        self.reap(0.0 if left_behind else REAP_SECONDS)
         with contextlib.suppress(OSError):
             self._stdin.close()
 
@@ -113,7 +121,7 @@ class Child:
         with stdout:
             while line := stdout.readline(LINE_BYTES):
                 try:
-                    self._reports.put(wire.from_line(Report, line))
+                    self._reports.put(wire.from_line(self._line, line))
                 except ValueError:
                     logger.warning("child %d wrote what is no report: %.200r", self.pid, line)
         self._reports.put(None)

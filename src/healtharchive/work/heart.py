@@ -12,7 +12,7 @@ from healtharchive.model.errors import LeaseLost
 from healtharchive.model.journal import record
 from healtharchive.model.leases import Claim, check_fence, heartbeat
 from healtharchive.model.orders import Counts, Report, SealedSegment
-from healtharchive.model.progress import note_counts, note_segments
+from healtharchive.model.progress import note_counts, note_segments, settled_urls
 from healtharchive.work.means import Means
 from healtharchive.work.outage import OUTAGES, describe
 
@@ -34,6 +34,8 @@ class Heart:
         self._means = means
         self._lease_until = means.clock.monotonic() + means.settings.lease_seconds
         self._ended = threading.Event()
+        self._wake = threading.Event()  # something to write that others wait for
+        self._got_on = False
         self._lost = threading.Event()
         self._guard = threading.Lock()  # over all that the two threads share below
         self._counts: Counts | None = None
@@ -75,9 +77,18 @@ class Heart:
             if report.segment is not None:
                 self._segments.append(report.segment)
             self._segments.extend(report.segments)
+            if self._is_first_progress(report):
+                self._got_on = True
+                self._wake.set()
             if report.kind == "note" and self._notes_taken < MOST_NOTES:
                 self._notes.append(report)
                 self._notes_taken += 1
+
+    def _is_first_progress(self, report: Report) -> bool:
+        """Whether the attempt has got on for the first time: a recovering target waits for that."""
+        if self._got_on or report.counts is None:
+            return False
+        return settled_urls(report.counts) > settled_urls(self._claim.job.counts)
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -87,12 +98,17 @@ class Heart:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._wake.set()
         # It may hang in a database that does not answer; its lease is what bounds the harm.
         self._thread.join(timeout=self._means.settings.heartbeat_seconds)
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._ended.wait(pause):
+        while True:
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self._ended.is_set():
+                return
             pause = self._beat_or_note_why_not()
             if self._lost.is_set():
                 return

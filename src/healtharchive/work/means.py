@@ -13,6 +13,7 @@ from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.journal import Actor, this_process
 from healtharchive.settings import Settings, environment_of
+from healtharchive.storage.breaker import BreakerPolicy
 from healtharchive.storage.probe import ProbeResult, probe
 from healtharchive.work.holder import this_holder
 from healtharchive.work.parking import BackOff, Roll
@@ -30,6 +31,16 @@ COMMANDS: Commands = {
 def probe_output(path: str) -> ProbeResult:
     """A look at the directory a job writes to."""
     return probe(path, PROBE_SECONDS)
+
+
+def breaker_policy(settings: Settings) -> BreakerPolicy:
+    """When a target counts as dead, and when as well again."""
+    return BreakerPolicy(
+        settings.breaker_strikes,
+        settings.breaker_good_probes,
+        settings.breaker_good_seconds,
+        settings.park_forget_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +68,11 @@ class Means:
             settings.starts_per_hour,
         )
         return RetryPolicy(back_off, settings.retry_delay_seconds, settings.index_retry_budget)
+
+    @property
+    def breaker(self) -> BreakerPolicy:
+        """When a target counts as dead, as the settings ask for."""
+        return breaker_policy(self.settings)
 
     def environment(self, work: Work) -> dict[str, str]:
         """A child's environment: these settings. Only an index child is told the database."""

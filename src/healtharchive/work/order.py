@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from healtharchive.model import wire
 from healtharchive.model.errors import BadInput
@@ -14,16 +15,15 @@ from healtharchive.settings import Settings
 PAYLOAD_INDEX = "payloads.sqlite"
 
 
-def crawl_order(
-    settings: Settings, job: Job, source: SourceDefinition, fence: int, *, disk_bytes: int = 0
-) -> CrawlOrder:
-    """The order of a crawl child. `disk_bytes` is the size of the disk the job writes to."""
+def crawl_order(settings: Settings, job: Job, source: SourceDefinition, fence: int) -> CrawlOrder:
+    """The order of a crawl child."""
     return CrawlOrder(
         job_id=job.id,
         fence=fence,
         source=with_overrides(source, job),
         campaign=job.campaign or "",
         output_dir=job.output_dir,
+        state_dir=state_dir(settings, job),
         operator=settings.operator,
         user_agent=settings.user_agent,
         lease_seconds=settings.lease_seconds,
@@ -32,18 +32,23 @@ def crawl_order(
         commit_seconds=settings.commit_seconds,
         commit_bytes=settings.commit_bytes,
         stop_seconds=settings.stop_seconds,
-        spool_reserve_bytes=reserve_bytes(settings, disk_bytes),
+        spool_full_percent=settings.spool_full_percent,
     )
+
+
+def state_dir(settings: Settings, job: Job) -> str:
+    """Where a job's frontier lives: beside its WARC files, or apart where those are on a target."""
+    return str(state_dir_of(settings, job.id)) if job.target else job.output_dir
+
+
+def state_dir_of(settings: Settings, job_id: int) -> Path:
+    """The local directory of a job whose WARC files lie on a target."""
+    return settings.state_dir / f"job-{job_id}"
 
 
 def index_order(job: Job, fence: int) -> IndexOrder:
     """The order of an index child."""
     return IndexOrder(job_id=job.id, fence=fence, output_dir=job.output_dir)
-
-
-def reserve_bytes(settings: Settings, disk_bytes: int) -> int:
-    """How much of a disk of this size a crawl leaves free."""
-    return int(disk_bytes * (100.0 - settings.spool_full_percent) / 100.0)
 
 
 def with_overrides(source: SourceDefinition, job: Job) -> SourceDefinition:

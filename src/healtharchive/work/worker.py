@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from healtharchive.model.attempts import Work, next_start, recent_starts
@@ -13,14 +13,15 @@ from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput
 from healtharchive.model.jobs import Job, get_job
-from healtharchive.model.journal import record
 from healtharchive.model.leases import Claim, ClaimTerms, any_due, claim
 from healtharchive.model.states import JobStatus
+from healtharchive.model.targets import open_targets_of
 from healtharchive.settings import Settings
 from healtharchive.work import signals
 from healtharchive.work.attempt import supervise
 from healtharchive.work.means import COMMANDS, Commands, Means
 from healtharchive.work.outage import OUTAGES, PACE, describe
+from healtharchive.work.presence import Presence
 from healtharchive.work.rescue import Rescuer
 from healtharchive.work.stopping import Stop
 
@@ -32,15 +33,22 @@ MOST_INDEXING = 1
 
 
 def run(
-    settings: Settings, database: Database, clock: Clock, *, commands: Commands = COMMANDS
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    *,
+    commands: Commands = COMMANDS,
+    beside: AbstractContextManager[None] | None = None,
 ) -> int:
     """Work until SIGTERM or SIGINT; the exit status.
 
-    To be called in the main thread. The signal's sender is written to the journal.
+    To be called in the main thread. The signal's sender is written to the journal. Whatever
+    starts threads to go on beside the work is to be started by `beside`: they must not take the
+    signals.
     """
     means = Means(settings=settings, database=database, clock=clock, commands=commands)
     worker = Worker(means)
-    with signals.watched(worker.on_signal):
+    with signals.watched(worker.on_signal), beside or nullcontext():
         worker.work()
     return 0
 
@@ -52,14 +60,18 @@ def run_one(
     job_id: int,
     *,
     until_settled: bool = False,
+    enough: Callable[[Job], bool] | None = None,
+    beside: AbstractContextManager[None] | None = None,
 ) -> Job:
     """Run one job now and return what became of it; BadInput when it cannot be started now.
 
     Whatever is due is done: its crawl, or its indexing. With `until_settled` it goes on, through
-    waits too, until nothing more happens to the job by itself or a signal stops this process.
+    waits too, until nothing more happens to the job by itself, `enough` says so between two
+    attempts, or a signal stops this process. `beside` is as for `run`.
     """
     worker = Worker(Means(settings=settings, database=database, clock=clock), job_id=job_id)
-    with signals.watched(worker.on_signal):
+    worker.enough = enough
+    with signals.watched(worker.on_signal), beside or nullcontext():
         return worker.work_on_one(until_settled=until_settled)
 
 
@@ -69,23 +81,25 @@ class Worker:
 
     means: Means
     job_id: int | None = None
+    enough: Callable[[Job], bool] | None = None
     stop: Stop = field(init=False)
     _rescuer: Rescuer = field(init=False)
     _running: dict[threading.Thread, Claim] = field(default_factory=dict)
+    _downs: dict[int, Stop] = field(default_factory=dict)  # by attempt: its target is down
     _outages: int = 0
     _rescue_at: float = float("-inf")
-    _stop_signal: signals.StopSignal | None = None
+    _presence: Presence = field(init=False)
 
     def __post_init__(self) -> None:
         self.stop = Stop(self.means.clock)
+        self._presence = Presence(
+            "worker", self.means.holder, self.means.database, self.means.actor
+        )
         self._rescuer = Rescuer(self.means)
 
     def on_signal(self, received: signals.StopSignal) -> None:
         """Stop because of a signal; its sender goes into the journal."""
-        logger.info("stopping: %s", received.sentence)
-        if not self.stop.asked:
-            self._stop_signal = received
-        self.stop.ask(received.sentence)
+        self._presence.on_signal(received, self.stop)
 
     # -- the loop ---------------------------------------------------------------------------
 
@@ -122,6 +136,7 @@ class Worker:
         self._collect()
         try:
             self._rescue()
+            self._mind_targets()
             while self._start_next():
                 pass
         except OUTAGES as error:
@@ -149,7 +164,7 @@ class Worker:
 
     def _collect(self) -> float:
         for thread in [each for each in self._running if not each.is_alive()]:
-            del self._running[thread]
+            del self._downs[self._running.pop(thread).attempt_id]
         return self.means.settings.poll_seconds
 
     def _rescue(self) -> None:
@@ -160,6 +175,17 @@ class Worker:
         for job_id in self._rescuer.look(ours):
             logger.warning("job %d was rescued from a worker that is gone", job_id)
         self._rescue_at = now + self.means.settings.heartbeat_seconds / 2
+
+    def _mind_targets(self) -> None:
+        """Tell the attempts whose target's breaker is open: it may hang where they cannot see."""
+        held = self.running
+        if not held:
+            return
+        with self.means.database.read() as connection:
+            down = open_targets_of(connection, [each.job.id for each in held])
+        for each in held:
+            if each.job.id in down:
+                self._downs[each.attempt_id].ask(down[each.job.id])
 
     def _start_next(self) -> bool:
         """Start one attempt if there is room and something due; whether it did."""
@@ -188,9 +214,10 @@ class Worker:
         return None
 
     def _start(self, held: Claim) -> None:
+        down = self._downs[held.attempt_id] = Stop(self.means.clock)
         thread = threading.Thread(
             target=supervise,
-            args=(held, self.means, self.stop),
+            args=(held, self.means, self.stop, down),
             name=f"job-{held.job.id}",
             daemon=True,
         )
@@ -205,6 +232,7 @@ class Worker:
             settings.lease_seconds,
             settings.starts_per_hour,
             self.job_id,
+            settings.release_seconds,
         )
 
     # -- one job ------------------------------------------------------------------------------
@@ -216,7 +244,8 @@ class Worker:
     def _settled(self) -> bool:
         try:
             with self.means.database.read() as connection:
-                return get_job(connection, self.job_id or 0).settled
+                job = get_job(connection, self.job_id or 0)
+            return job.settled or (self.enough is not None and self.enough(job))
         except OUTAGES:
             return False
 
@@ -243,35 +272,13 @@ class Worker:
         again = next_start(starts, self.means.settings.starts_per_hour, now)
         return f"{again:%Y-%m-%dT%H:%M:%SZ}" if again else ""
 
-    # -- the journal --------------------------------------------------------------------------
-
     @contextmanager
     def _journalled(self) -> Iterator[None]:
         """Writes that the worker began and ended, and which signal ended it."""
-        self._record("started", "it was started")
-        try:
-            yield
-        finally:
-            self.stop.ask("its work is done")
-            if self._stop_signal is not None:
-                received = self._stop_signal
-                self._record("stop_signal", received.sentence, received.evidence)
-            self.finish()
-            self._record("stopped", self.stop.reason)
-
-    def _record(self, what: str, why: str, evidence: dict[str, object] | None = None) -> None:
-        database = self.means.database
-        try:
-            with database.begin() as connection:
-                record(
-                    connection,
-                    at=database.now(connection),
-                    actor=self.means.actor,
-                    subject="worker",
-                    subject_id=self.means.holder[:128],
-                    what=what,
-                    why=why,
-                    evidence=evidence,
-                )
-        except OUTAGES as error:
-            logger.warning("the journal misses that the worker %s: %s", what, describe(error))
+        with self._presence.noted(self.stop):
+            try:
+                yield
+            finally:
+                self.stop.ask("its work is done")
+                self._presence.note_signal()
+                self.finish()

@@ -1,0 +1,115 @@
+"""`steward`: the process that looks after the archive, and each of its reconcilers by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from healtharchive.cli import render
+from healtharchive.cli.session import Session, begin
+from healtharchive.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from healtharchive.steward.means import StewardMeans
+
+app = typer.Typer(invoke_without_command=True)
+RECONCILERS = ("storage", "shipping", "fixity")
+
+
+@app.callback()
+def steward(context: typer.Context) -> None:
+    """Look at targets, mend mounts, ship and re-read segments, until SIGTERM or Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return
+    from healtharchive.steward.process import run
+
+    session = begin()
+    raise typer.Exit(run(session.settings, session.database, session.clock))
+
+
+@app.command()
+def run(
+    reconciler: Annotated[str, typer.Argument(help="storage, shipping or fixity.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")
+    ] = False,
+    target: Annotated[str | None, typer.Option(help="This target only.")] = None,
+) -> None:
+    """One round of one reconciler, now."""
+    if reconciler not in RECONCILERS:
+        raise NotFound(
+            f"There is no reconciler '{reconciler}'.", f"There are {', '.join(RECONCILERS)}."
+        )
+    session = begin()
+    lines = {"storage": _storage, "shipping": _shipping, "fixity": _fixity}[reconciler](
+        session, target, dry_run
+    )
+    for line in lines:
+        print(render.safe(line))
+    if not lines:
+        print("Nothing to do.")
+
+
+def _storage(session: Session, target: str | None, dry_run: bool) -> list[str]:
+    from healtharchive.steward.recovery import sentences
+    from healtharchive.steward.storage import Storage
+
+    storage = Storage(steward_means(session))
+    lines: list[str] = []
+    storage.declare()
+    for name in [target] if target else storage.names():
+        if not dry_run:
+            repair = storage.turn(name)
+            lines += sentences([repair]) if repair else []
+            continue
+        seen, repair = storage.observe(name)
+        if repair is None:
+            continue
+        lines += sentences([repair])
+        objection = "" if repair.hold else storage.objection(seen, repair)
+        lines += [f"  but not now: {objection}"] if objection else []
+    return lines
+
+
+def _shipping(session: Session, target: str | None, dry_run: bool) -> list[str]:
+    from healtharchive.steward.shipping import Shipping
+
+    shipping = Shipping(steward_means(session))
+    lines: list[str] = []
+    for name in [target] if target else shipping.targets():
+        if dry_run:
+            lines += [f"ship {each.name} to {name}" for each in shipping.plan(name)]
+        elif number := shipping.turn(name):
+            lines.append(f"{number} segments have a verified copy on {name}")
+    return lines
+
+
+def _fixity(session: Session, target: str | None, dry_run: bool) -> list[str]:
+    from healtharchive.steward.fixity import Fixity
+    from healtharchive.steward.shipping import Shipping
+
+    means = steward_means(session)
+    fixity = Fixity(means)
+    lines: list[str] = []
+    for name in [target] if target else Shipping(means).targets():
+        due = fixity.plan(name)
+        if dry_run:
+            lines += [f"read {each.name} on {name} again" for each in due]
+            continue
+        bad = fixity.turn(name)
+        lines += [f"{len(due)} copies on {name} were read again, {bad} are bad"] if due else []
+    return lines
+
+
+def steward_means(session: Session) -> StewardMeans:
+    """What a reconciler works with, for one round of a command."""
+    from healtharchive.steward.means import StewardMeans
+    from healtharchive.work.stopping import Stop
+
+    return StewardMeans(
+        settings=session.settings,
+        database=session.database,
+        clock=session.clock,
+        stop=Stop(session.clock),
+    )

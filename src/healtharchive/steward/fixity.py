@@ -1,0 +1,137 @@
+"""The integrity reconciler: copies are read back and re-hashed in time, and bad ones replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from healtharchive.model.copies import (
+    CopyState,
+    due_for_check,
+    note_copy,
+    to_restore,
+)
+from healtharchive.model.journal import record
+from healtharchive.model.segments import SegmentFile, change_segment
+from healtharchive.model.shipments import (
+    CheckOrder,
+    Expected,
+    FetchOrder,
+    ShipReport,
+    TargetOrder,
+    Wanted,
+)
+from healtharchive.model.states import SegmentEvent, TargetState
+from healtharchive.model.targets import get_target
+from healtharchive.steward.courier import carry
+from healtharchive.steward.means import StewardMeans
+
+BATCH = 4  # copies read in one order; a turn comes every few seconds
+SAMPLED = 0.5  # a new copy is read again after this part of the time it has
+FINDINGS = {"differs": CopyState.DIFFERS, "gone": CopyState.GONE}
+
+
+@dataclass(slots=True)
+class Fixity:
+    """One `turn` a target: read what is due there; restore what only others have."""
+
+    means: StewardMeans
+    _lost: set[int] = field(default_factory=set)  # segments whose loss was told
+
+    def plan(self, name: str, *, limit: int = BATCH) -> list[SegmentFile]:
+        """The copies on a target that are due to be read again, the longest unread first."""
+        database, settings = self.means.database, self.means.settings
+        with database.read() as connection:
+            if get_target(connection, name).state is not TargetState.CLOSED:
+                return []
+            now = database.now(connection)
+            return due_for_check(
+                connection,
+                name,
+                checked_before=now - timedelta(days=settings.fixity_days),
+                new_before=now - timedelta(seconds=settings.fixity_new_seconds * SAMPLED),
+                limit=limit,
+            )
+
+    def turn(self, name: str) -> int:
+        """How many bad copies were found."""
+        due = self.plan(name)
+        bad = self.check(name, due) if due else 0
+        self.restore(name)
+        return bad
+
+    def check(self, name: str, due: list[SegmentFile]) -> int:
+        """Read these copies and write what was found; how many are bad."""
+        expected = tuple(Expected(each.name, each.size_bytes, each.sha256) for each in due)
+        by_name = {each.name: each for each in due}
+        bad = 0
+        for report in self._carry(name, CheckOrder(expected)):
+            segment = by_name.get(report.name)
+            if report.kind == "checked" and segment is not None:
+                bad += report.finding != "good"
+                self._note(segment, name, report)
+        return bad
+
+    def restore(self, name: str) -> int:
+        """Bring back files that only this target has and another one lacks; how many."""
+        database = self.means.database
+        with database.read() as connection:
+            wanting = to_restore(connection, BATCH)
+        for segment in wanting:
+            if not segment.verified_on:
+                self._tell_loss(segment)
+        here = [each for each in wanting if each.verified_on[:1] == (name,)]
+        wanted = tuple(Wanted(s.name, s.size_bytes, s.sha256, s.path) for s in here)
+        by_name = {each.name: each for each in here}
+        restored = 0
+        for report in self._carry(name, FetchOrder(wanted)) if wanted else ():
+            if report.kind != "fetched" or report.name not in by_name:
+                continue
+            restored += 1
+            with database.begin() as connection:
+                change_segment(
+                    database,
+                    connection,
+                    by_name[report.name],
+                    SegmentEvent.RESTORE,
+                    actor=self.means.actor,
+                    why=f"brought back from {name}: another target has no good copy",
+                )
+        return restored
+
+    def _carry(self, name: str, work: CheckOrder | FetchOrder) -> list[ShipReport]:
+        with self.means.database.read() as connection:
+            target = get_target(connection, name)
+        order = TargetOrder(target.definition, work, target.identity or "")
+        stall = self.means.settings.ship_stall_seconds
+        return list(carry(order, self.means.stop, stall_seconds=stall))
+
+    def _note(self, segment: SegmentFile, target: str, report: ShipReport) -> None:
+        state = FINDINGS.get(report.finding, CopyState.VERIFIED)
+        why = "" if state is CopyState.VERIFIED else f"{segment.name} on {target}: {report.reason}"
+        with self.means.database.begin() as connection:
+            note_copy(
+                self.means.database,
+                connection,
+                segment,
+                target,
+                state,
+                actor=self.means.actor,
+                why=why,
+            )
+
+    def _tell_loss(self, segment: SegmentFile) -> None:
+        if segment.id in self._lost:
+            return
+        self._lost.add(segment.id)
+        with self.means.database.begin() as connection:
+            record(
+                connection,
+                at=self.means.database.now(connection),
+                actor=self.means.actor,
+                subject="segment",
+                subject_id=segment.file_name,
+                what="alert",
+                why=f"no good copy of {segment.name} is left anywhere",
+                evidence={"job": segment.job_id, "sha256": segment.sha256},
+            )

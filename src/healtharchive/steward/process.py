@@ -1,0 +1,143 @@
+"""The steward: its reconcilers, each target in a thread of its own, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from healtharchive.model.clock import Clock
+from healtharchive.model.database import Database
+from healtharchive.model.errors import HealthArchiveError
+from healtharchive.model.states import TargetState
+from healtharchive.model.targets import list_targets
+from healtharchive.settings import Settings
+from healtharchive.steward.fixity import Fixity
+from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.shipping import Shipping
+from healtharchive.steward.storage import Storage
+from healtharchive.work import signals
+from healtharchive.work.holder import this_holder
+from healtharchive.work.outage import OUTAGES, PACE, describe
+from healtharchive.work.presence import Presence
+from healtharchive.work.stopping import Stop
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+EAGER_SECONDS = 1.5  # between looks at a target whose breaker is not closed
+DECLARE_SECONDS = 30.0
+MOST_THREADS = 32
+END_SECONDS = 10.0
+
+
+def run(settings: Settings, database: Database, clock: Clock, stop: Stop | None = None) -> int:
+    """Reconcile until SIGTERM or SIGINT; the exit status. To be called in the main thread."""
+    means = StewardMeans(
+        settings=settings, database=database, clock=clock, stop=stop or Stop(clock)
+    )
+    steward = Steward(means)
+    with signals.watched(steward.on_signal):
+        steward.work()
+    return 0
+
+
+@dataclass(slots=True)
+class Steward:
+    """Everything that is reconciled, and when each is due again."""
+
+    means: StewardMeans
+    _ended_at: dict[str, float] = field(default_factory=dict)
+    _running: dict[str, Future[None]] = field(default_factory=dict)
+    _outages: int = 0
+    _presence: Presence = field(init=False)
+    _storage: Storage = field(init=False)
+    _shipping: Shipping = field(init=False)
+    _fixity: Fixity = field(init=False)
+
+    def __post_init__(self) -> None:
+        means = self.means
+        self._presence = Presence("steward", this_holder(), means.database, means.actor)
+        self._storage = Storage(means)
+        self._shipping = Shipping(means)
+        self._fixity = Fixity(means)
+
+    def on_signal(self, received: signals.StopSignal) -> None:
+        """Stop because of a signal; its sender goes into the journal."""
+        self._presence.on_signal(received, self.means.stop)
+
+    def work(self) -> None:
+        """Turn after turn until a stop is asked for."""
+        with self._journalled(), ThreadPoolExecutor(MOST_THREADS, "steward") as pool:
+            while not self.means.stop.asked:
+                self.means.stop.wait(self.turn(pool))
+
+    def turn(self, pool: ThreadPoolExecutor) -> float:
+        """Start what is due and does not run already; seconds until the next turn."""
+        settings = self.means.settings
+        try:
+            self._start("declare", DECLARE_SECONDS, pool, self._declare)
+            for name, eager in self._targets():
+                every = settings.probe_every_seconds
+                pause = min(EAGER_SECONDS, every) if eager else every
+                self._start(f"storage {name}", pause, pool, partial(self._storage.turn, name))
+            for name in self._shipping.targets():
+                every = settings.ship_every_seconds
+                self._start(f"ship {name}", every, pool, partial(self._shipping.turn, name))
+                self._start(f"fixity {name}", every, pool, partial(self._fixity.turn, name))
+        except OUTAGES as error:
+            self._outages += 1
+            if self._outages == 1:
+                logger.warning("the database cannot be used: %s", describe(error))
+            return PACE.wait_seconds(self._outages, lambda: 0.5)
+        self._outages = 0
+        return TICK_SECONDS
+
+    def _declare(self) -> None:
+        try:
+            self._storage.declare()
+        except HealthArchiveError as error:
+            # A file that somebody is editing: what was declared before stays.
+            logger.error("%s", error)
+
+    def _targets(self) -> list[tuple[str, bool]]:
+        """Every target, and whether it is to be looked at often: it or a hot path on it is sick."""
+        with self.means.database.read() as connection:
+            found = list_targets(connection)
+        sick = [each for each in found if each.state is not TargetState.CLOSED]
+        eager = {each.name for each in sick} | {each.parent for each in sick}
+        return [(each.name, each.name in eager) for each in found]
+
+    def _start(
+        self, name: str, every: float, pool: ThreadPoolExecutor, action: Callable[[], object]
+    ) -> None:
+        now = self.means.clock.monotonic()
+        running = self._running.get(name)
+        if running is not None and not running.done():
+            return
+        if running is not None:
+            del self._running[name]
+            self._ended_at[name] = now
+        if now - self._ended_at.get(name, float("-inf")) >= every:
+            self._running[name] = pool.submit(self._safely, name, action)
+
+    def _safely(self, name: str, action: Callable[[], object]) -> None:
+        """One reconciler's trouble is never another's."""
+        try:
+            action()
+        except OUTAGES as error:
+            logger.warning("%s: the database cannot be used: %s", name, describe(error))
+        except Exception:  # the outermost loop of this reconciler
+            logger.exception("%s: a bug in the steward", name)
+
+    @contextmanager
+    def _journalled(self) -> Iterator[None]:
+        with self._presence.noted(self.means.stop):
+            try:
+                yield
+            finally:
+                self.means.stop.ask("its work is done")
+                self._presence.note_signal()

@@ -1,0 +1,159 @@
+"""The storage reconciler: looks at every target, and mends what can be mended, within gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from healtharchive.model.actions import DAY, HOUR, REFUSED, done_since, last_refusal, note_action
+from healtharchive.model.journal import record
+from healtharchive.model.states import TargetState
+from healtharchive.model.targets import Target, change_target, declare_targets, list_targets
+from healtharchive.steward.gates import Record, refusal
+from healtharchive.steward.looking import Watcher
+from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.mending import RECOVER, keep_evidence_after, mend
+from healtharchive.steward.recovery import Repair, Seen, plan
+from healtharchive.storage.declared import load_targets, spool
+from healtharchive.storage.prober import Prober
+
+ALERT_AFTER = timedelta(seconds=60)  # of trouble that nothing automatic has ended
+
+
+@dataclass(slots=True)
+class Storage:
+    """One round a target and call of `turn`; the targets are independent of each other."""
+
+    means: StewardMeans
+    _probers: dict[str, Prober] = field(default_factory=dict)
+    _server_was_away: dict[str, bool] = field(default_factory=dict)
+
+    def declare(self) -> list[str]:
+        """Bring the rows to what the targets file says; the names of all targets."""
+        settings, database = self.means.settings, self.means.database
+        settings.jobs_root.mkdir(parents=True, exist_ok=True)
+        definitions = [spool(settings.jobs_root), *load_targets(settings.targets_file)]
+        with database.begin() as connection:
+            declare_targets(database, connection, definitions, actor=self.means.actor)
+        return self.names()
+
+    def names(self) -> list[str]:
+        """Every declared target, parents before their hot paths."""
+        with self.means.database.read() as connection:
+            return [each.name for each in list_targets(connection)]
+
+    def turn(self, name: str) -> Repair | None:
+        """Look at one target and do what follows; the plan, None when nothing is wrong."""
+        seen, repair = self.observe(name)
+        if repair is None:
+            return None
+        if not repair.hold and self._may(seen, repair):
+            mend(repair, seen, self._record(seen.target), self.means)
+            seen = self._watcher(name).look()
+            keep_evidence_after(seen, self.means)
+        if not seen.inspection.healthy:
+            self._alert_once(seen, repair)
+        return repair
+
+    def observe(self, name: str) -> tuple[Seen, Repair | None]:
+        """What a target is like and what would mend it: all that a dry run does."""
+        seen = self._watcher(name).look()
+        return seen, plan(seen)
+
+    def objection(self, seen: Seen, repair: Repair) -> str:
+        """Why the repair may not be made now; empty when it may."""
+        with self.means.database.read() as connection:
+            now = self.means.database.now(connection)
+        return refusal(
+            verdict=repair.verdict,
+            open_since=seen.target.since,
+            writers=seen.writers,
+            record=self._record(seen.target),
+            deploy_lock_age_seconds=self.means.deploy_lock_age_seconds(),
+            now=now,
+            policy=self.means.gates,
+        )
+
+    # -- one target ----------------------------------------------------------------------------
+
+    def _watcher(self, name: str) -> Watcher:
+        prober = self._probers.setdefault(name, Prober(self.means.clock))
+        return Watcher(self.means, name, prober)
+
+    def _may(self, seen: Seen, repair: Repair) -> bool:
+        """Whether the gates let the repair through; a refusal is an event, once for each reason."""
+        why = self.objection(seen, repair)
+        self._server_was_away[repair.target] = seen.server_answers is False
+        if not why:
+            return True
+        with self.means.database.begin() as connection:
+            reason = why.split(":")[0]
+            said = last_refusal(connection, "target", repair.target, RECOVER).split(":")[0]
+            if said == reason:
+                return False
+            now = self.means.database.now(connection)
+            event_id = record(
+                connection,
+                at=now,
+                actor=self.means.actor,
+                subject="target",
+                subject_id=repair.target,
+                what="recovery_refused",
+                why=why,
+                evidence={"steps": [step.sentence for step in repair.steps]},
+            )
+            note_action(
+                connection,
+                at=now,
+                subject="target",
+                subject_id=repair.target,
+                what=RECOVER,
+                outcome=REFUSED,
+                why=why,
+                event_id=event_id,
+            )
+        return False
+
+    def _record(self, target: Target) -> Record:
+        with self.means.database.read() as connection:
+            now = self.means.database.now(connection)
+
+            def done(since: timedelta) -> int:
+                return done_since(connection, "target", target.name, RECOVER, now - since)
+
+            return Record(
+                target.last_apply_at,
+                target.apply_streak,
+                done(HOUR),
+                done(DAY),
+                self._server_was_away.get(target.name, False),
+            )
+
+    def _alert_once(self, seen: Seen, repair: Repair) -> None:
+        """One alert for one trouble: when it lasts and nothing automatic has ended it."""
+        database, target = self.means.database, seen.target
+        with database.begin() as connection:
+            now = database.now(connection)
+            lasts = target.state is TargetState.OPEN and now - target.since >= ALERT_AFTER
+            if target.alerted_at is not None or not lasts:
+                return
+            detail = seen.inspection.detail
+            event_id = record(
+                connection,
+                at=now,
+                actor=self.means.actor,
+                subject="target",
+                subject_id=target.name,
+                what="alert",
+                why=f"{target.name} is {repair.verdict} since {target.since:%H:%M:%S}Z: {detail}",
+                evidence={"hold": repair.hold, "repairs": target.apply_streak},
+            )
+            change_target(
+                database,
+                connection,
+                target.name,
+                None,
+                actor=self.means.actor,
+                columns={"alerted_at": now},
+                caused_by=event_id,
+            )

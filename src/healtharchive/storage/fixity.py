@@ -1,0 +1,78 @@
+"""Fixity: whether a target still has what was shipped to it, and getting it back from there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+from healtharchive.model.shipments import Expected, Wanted
+from healtharchive.storage.places import Place, Watch, digest
+from healtharchive.storage.refusals import Differs, local_file
+
+FETCH_SUFFIX = ".fetch"
+
+
+def check_one(
+    place: Place, expected: Expected, throttle: Watch
+) -> tuple[Literal["good", "differs", "gone"], str]:
+    """Whether a file has its bytes, all of them read again, and what is otherwise there."""
+    size = place.size(expected.name)
+    if size is None:
+        return "gone", "there is no such file"
+    if size != expected.size_bytes:
+        return "differs", f"it has {size} bytes instead of {expected.size_bytes}"
+    found, size = digest(place, expected.name, throttle)
+    if (found, size) != (expected.sha256, expected.size_bytes):
+        return "differs", f"{size} bytes with SHA-256 {found} instead of {expected.sha256}"
+    return "good", ""
+
+
+def fetch_one(place: Place, wanted: Wanted, throttle: Watch) -> None:
+    """Make the local destination be the target's file, durable and checked.
+
+    It is written under another name first: a bad copy never takes the destination's place
+    (Differs), and a file that is there already is replaced by a good one only.
+    """
+    destination = Path(wanted.destination)
+    fresh = destination.with_name(destination.name + FETCH_SUFFIX)
+    with local_file(str(fresh)):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _copy(place, wanted, fresh, throttle)
+        with local_file(str(destination)):
+            os.rename(fresh, destination)
+            _sync_directory(destination.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
+def _copy(place: Place, wanted: Wanted, fresh: Path, throttle: Watch) -> None:
+    seen, size = hashlib.sha256(), 0
+    with local_file(str(fresh)):
+        file = open(fresh, "wb")  # noqa: SIM115 (closed by the next block)
+    with file:
+        for piece in place.read(wanted.name, fresh=True):
+            throttle(len(piece))
+            seen.update(piece)
+            size += len(piece)
+            with local_file(str(fresh)):
+                file.write(piece)
+        with local_file(str(fresh)):
+            file.flush()
+            os.fsync(file.fileno())
+    if (seen.hexdigest(), size) != (wanted.sha256, wanted.size_bytes):
+        what = f"{size} bytes with SHA-256 {seen.hexdigest()} instead of {wanted.sha256}"
+        raise Differs(wanted.name, what)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
