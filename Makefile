@@ -6,9 +6,11 @@ VENV := .venv
 RUN := $(VENV)/bin
 N ?= 50
 SEED ?= 1
+RUNS ?= 1
+VARIANT ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages test lint demo demo-check kill-loop bench faults docs lock clean
+.PHONY: help setup packages test lint demo demo-check kill-loop incident bench faults docs lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -43,6 +45,9 @@ demo-check: setup ## the demo without a person: exits 0 only if the captured set
 
 kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop N=50 SEED=1
 	$(RUN)/python -m tests.faults.kill_loop --n $(N) --seed $(SEED)
+
+incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT=hang SEED=3 RUNS=1
+	$(RUN)/python -m tests.faults.incident --variant $(VARIANT) --seed $(SEED) --runs $(RUNS)
 
 faults: setup ## the tests that really break things
 	$(RUN)/python -m pytest -q tests/faults

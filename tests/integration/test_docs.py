@@ -13,7 +13,7 @@ from tests.lab.archive import Archive
 from tests.lab.processes import ROOT
 from tests.lab.site import Site, serving
 
-PAGES = ("README.md", "docs/install.md", "docs/operate.md")
+PAGES = ("README.md", "docs/install.md", "docs/operate.md", "docs/storage.md")
 BLOCK = re.compile(r"^( *)```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SITE_URL = "http://127.0.0.1:8000"
 
