@@ -52,8 +52,8 @@ incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT
 faults: setup ## the tests that really break things
 	$(RUN)/python -m pytest -q tests/faults
 
-bench: setup $(VENV)/.bench-ready ## our crawl beside other crawlers; writes docs/benchmarks.md
-	$(RUN)/python -m tests.bench
+bench: setup $(VENV)/.bench-ready ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|night
+	$(RUN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 1,$(RUNS)),--runs $(RUNS))
 
 docs: setup ## the reference pages that are made from code
 	$(RUN)/python -m healtharchive.settings.reference > docs/reference/settings.md

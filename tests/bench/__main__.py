@@ -1,32 +1,27 @@
-"""Our crawl beside other crawlers on the same site in one run; writes docs/benchmarks.md.
-
-`python -m tests.bench [--runs 3] [--pages N]`
-"""
+"""Measures, and writes docs/benchmarks.md: `python -m tests.bench [--only SECTION] [--runs 3]`."""
 
 from __future__ import annotations
 
 import argparse
-import platform
 import shutil
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-
-import psutil
 
 from healtharchive.model.orders import CrawlOrder
 from healtharchive.model.wire import to_line
-from tests.bench import house
+from tests.bench import house, shipping
 from tests.bench.measure import Run, run
+from tests.bench.page import spread, write_section
+from tests.faults import incident
 from tests.lab.crawling import order_for
 from tests.lab.site import Site, serving
 
 OURS = "HealthArchive"
 PATIENCE_SECONDS = 600.0
-PAGE = Path("docs/benchmarks.md")
+Section = tuple[str, str, str]  # its title, how it was measured, its body
 NOTES = f"""
 Every crawler asks the same server on loopback, without a politeness delay, at most eight requests
 at once (wget: one; it knows no other way), and writes gzip-compressed WARC files. *Pages* are the
@@ -76,11 +71,20 @@ CRAWLERS = {
 
 
 def main() -> None:
-    """Measure, print the table, and write the page."""
+    """Measure what was asked for, and write each section of the page as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--pages", type=int, help="how many pages of the corpus; all by default")
+    parser.add_argument("--only", choices=list(SECTIONS), help="one section of the page")
     arguments = parser.parse_args()
+    for name in [arguments.only] if arguments.only else SECTIONS:
+        title, how, body = SECTIONS[name](arguments)
+        print(f"## {title}\n\n{body}", flush=True)
+        write_section(title, how, body)
+
+
+def crawling(arguments: argparse.Namespace) -> Section:
+    """Our crawl beside other crawlers."""
     runs: dict[str, list[Run]] = {name: [] for name in CRAWLERS}
     with serving(arguments.pages, nasty=False) as site:
         for number in range(arguments.runs):
@@ -89,33 +93,56 @@ def main() -> None:
                     measured = start(site, Path(directory))
                 runs[name].append(measured)
                 print(f"run {number + 1}  {name}: {measured}", flush=True)
-        big = house.big_crawl(site)
-    text = page(runs) + house_figures(big)
-    print(text)
-    PAGE.write_text(text, encoding="utf-8")
-
-
-def page(runs: dict[str, list[Run]]) -> str:
-    """The page with its table."""
     head = (
         "| crawler | pages | pages/s | MB/s | CPU s per 1,000 pages | peak memory | WARC size |\n"
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
     )
     rows = "".join(_row(name, measured) for name, measured in runs.items())
-    return (
-        "# Benchmarks\n\nMade by `make bench`; do not edit. Median of "
-        f"{len(runs[OURS])} runs (lowest to highest in brackets), {datetime.now(UTC):%Y-%m-%d}, "
-        f"on {_machine()}.\n\n{head}{rows}\n{_ratios(runs)}\n{NOTES}"
-    )
+    return "Crawling", f"{arguments.runs} runs", f"{head}{rows}\n{_ratios(runs)}\n{NOTES}"
+
+
+def the_house(arguments: argparse.Namespace) -> Section:
+    """What does not depend on other crawlers."""
+    with serving(arguments.pages, nasty=False) as site:
+        big = house.big_crawl(site)
+    return "The house itself", f"{house.REPEATS} runs of each command", house_figures(big)
+
+
+def shipping_figures(arguments: argparse.Namespace) -> Section:
+    """MB/s shipped, beside plain copies to the same mount."""
+    how = f"{arguments.runs} runs of one 200 MB segment"
+    return "Shipping", how, shipping.shipping_table(runs=arguments.runs)
+
+
+def the_night(arguments: argparse.Namespace) -> Section:
+    """From fault to recovery, for each variant of the incident."""
+    rows: dict[str, list[incident.Times]] = {}
+    for name in incident.VARIANTS:
+        for seed in range(1, arguments.runs + 1):
+            times, wrong = incident.run(name, seed)
+            if wrong:
+                raise SystemExit(f"{name}, seed {seed}: {wrong[0]}; it is not measured but mended")
+            rows.setdefault(name, []).append(times)
+            print(f"{name}, seed {seed}: {times}", flush=True)
+    how = f"{arguments.runs} runs of each fault; seconds, the median and in brackets the worst"
+    return "The night of 2026-01-24", how, f"{incident.table(rows)}\n\n{incident.NOTES}"
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "crawling": crawling,
+    "house": the_house,
+    "shipping": shipping_figures,
+    "night": the_night,
+}
 
 
 def house_figures(big: Run) -> str:
     """The second table: what does not depend on other crawlers."""
     queued, settled, peak = house.big_frontier()
     return (
-        "\n## The house itself\n\n| what | figure |\n| --- | ---: |\n"
-        f"| `healtharchive --help` | {_spread(house.start_up(), 2)} s |\n"
-        f"| `healtharchive status` with {house.JOBS:,} jobs | {_spread(house.status(), 2)} s |\n"
+        "| what | figure |\n| --- | ---: |\n"
+        f"| `healtharchive --help` | {spread(house.start_up(), 2)} s |\n"
+        f"| `healtharchive status` with {house.JOBS:,} jobs | {spread(house.status(), 2)} s |\n"
         f"| frontier of {house.URLS:,} URLs: queued a second | {queued:,.0f} |\n"
         f"| the same: commits of 100 URLs a second | {settled:.0f} |\n"
         f"| the same: peak memory | {peak:.0f} MB |\n"
@@ -128,21 +155,14 @@ def house_figures(big: Run) -> str:
 def _row(name: str, measured: list[Run]) -> str:
     cells = [
         name,
-        _spread([each.pages for each in measured], 0),
-        _spread([each.pages_per_second for each in measured], 0),
-        _spread([each.megabytes_per_second for each in measured], 1),
-        _spread([each.cpu_seconds_per_1000_pages for each in measured], 2),
-        _spread([each.peak_bytes / 1e6 for each in measured], 0) + " MB",
-        _spread([each.warc_bytes / 1e6 for each in measured], 1) + " MB",
+        spread([each.pages for each in measured], 0),
+        spread([each.pages_per_second for each in measured], 0),
+        spread([each.megabytes_per_second for each in measured], 1),
+        spread([each.cpu_seconds_per_1000_pages for each in measured], 2),
+        spread([each.peak_bytes / 1e6 for each in measured], 0) + " MB",
+        spread([each.warc_bytes / 1e6 for each in measured], 1) + " MB",
     ]
     return f"| {' | '.join(cells)} |\n"
-
-
-def _spread(values: list[float] | list[int], digits: int) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    if round(low, digits) == round(high, digits):
-        return f"{middle:.{digits}f}"
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _ratios(runs: dict[str, list[Run]]) -> str:
@@ -163,17 +183,6 @@ def _median_cpu(measured: list[Run]) -> float:
 
 def _median_speed(measured: list[Run]) -> float:
     return statistics.median(each.pages_per_second for each in measured)
-
-
-def _machine() -> str:
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    memory = psutil.virtual_memory().total / 2**30
-    python = platform.python_version()
-    return f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB, Python {python}"
 
 
 if __name__ == "__main__":

@@ -89,7 +89,17 @@ def find_directory(running: Night) -> None:
 
 
 def read_only(running: Night) -> None:
-    mounts.set_read_only(running.sick.files)
+    """As a server's kernel does it after an error: whoever has a file open loses it."""
+
+    def turned() -> bool:
+        running.sick.drop_sessions()
+        try:
+            mounts.set_read_only(running.sick.files)
+        except RuntimeError:  # a new session has opened a file for writing already
+            return False
+        return True
+
+    wait_for(turned, what="the server's disk is read-only", every=0.01)
 
 
 def writable(running: Night) -> None:
@@ -317,6 +327,13 @@ COLUMNS = (
     ("cihr_again", "cihr captures"),
     ("hc_longest_pause", "hc's longest pause"),
 )
+
+
+NOTES = """
+*detected*, *parked* and *waiting path seen* count from the fault, the others from the moment its
+cause was gone: 25 s later (hang), 60 s (partition), 20 s (directory, read-only, full, not-writable)
+or at once. phac is being captured when the fault comes, cihr waits; hc is on another box.
+"""
 
 
 def table(rows: dict[str, list[Times]]) -> str:

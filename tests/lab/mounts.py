@@ -128,6 +128,11 @@ class Server:
         """Kill sshd and its sessions: from now on connections are refused."""
         self._send(signal.SIGKILL)
 
+    def drop_sessions(self) -> None:
+        """Kill the sessions, and with them all files they have open; sshd takes new ones."""
+        for process in descendants(self.pid):
+            kill(process.pid)
+
     def _send(self, number: int) -> None:
         for pid in (self.pid, *(process.pid for process in descendants(self.pid))):
             kill(pid, number)
@@ -198,7 +203,8 @@ def sshd(*, user: str = "root", host: str = "127.0.0.1", namespace: str = "") ->
         Path("/run/sshd").mkdir(exist_ok=True)
         (directory / "config").write_text(_configuration(server))
         program = shutil.which("sshd") or "/usr/sbin/sshd"
-        prefix = ["ip", "netns", "exec", namespace] if namespace else []
+        # Not `ip netns exec`: that gives sshd a mount namespace of its own too.
+        prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
         command = [*prefix, program, "-D", "-e", "-f", str(directory / "config")]
         process = spawn(command, log=directory / "sshd.log")
         undo.callback(kill_tree, process)
