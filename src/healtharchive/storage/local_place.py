@@ -65,8 +65,12 @@ class LocalPlace:
                 for piece in pieces:
                     self._write_all(descriptor, piece)
                 self._sync(descriptor, partial)
-            finally:
-                os.close(descriptor)
+            except BaseException:
+                # sshfs says EIO here once more: the first error is the one that tells.
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+                raise
+            os.close(descriptor)
 
     def publish(self, partial: str, final: str) -> None:
         with _named(final):
