@@ -10,8 +10,9 @@ from sqlalchemy import insert
 
 from healtharchive.model.holdings import get_holding, payload_holding
 from healtharchive.model.tables import captures
+from healtharchive.search.stored import Stored
 from healtharchive.warc.reader import WarcRecord, read_records
-from healtharchive.web.reading import Readers, ReadOrder, StorageUnavailable, Stored
+from healtharchive.web.reading import Readers, ReadOrder, StorageUnavailable
 from tests.lab import warcs
 from tests.lab.small_archive import MOMENT, Exchange, build
 

@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 COMMAND_SECONDS = 20.0
+BLOCKS = 1 << 15  # of four addresses, in 198.18.0.0/15
 _numbers = itertools.count(1)
 
 
@@ -32,12 +34,15 @@ class Host:
 
 @contextmanager
 def host() -> Iterator[Host]:
-    """A host that exists as long as the block; its addresses are for documentation (RFC 5737)."""
+    """A host that exists as long as the block; its addresses are for tests (RFC 2544).
+
+    Each process takes others, since several may run their tests at once.
+    """
     number = next(_numbers) % 60
     tag = f"{os.getpid() % 100_000}n{number}"
     namespace, ours, theirs = f"lab-{tag}", f"la{tag}", f"lb{tag}"
-    base = 4 * number
-    near, far = f"192.0.2.{base + 1}", f"192.0.2.{base + 2}"
+    base = int(ip_address("198.18.0.0")) + 4 * ((61 * os.getpid() + number) % BLOCKS)
+    near, far = ip_address(base + 1), ip_address(base + 2)
     with ExitStack() as undo:
         _run("ip", "netns", "add", namespace)
         undo.callback(_try, "ip", "netns", "del", namespace)
@@ -50,7 +55,7 @@ def host() -> Iterator[Host]:
         _run(*within, "addr", "add", f"{far}/30", "dev", theirs)
         _run(*within, "link", "set", theirs, "up")
         _run(*within, "link", "set", "lo", "up")
-        yield Host(namespace, far, ours)
+        yield Host(namespace, str(far), ours)
 
 
 def _run(*command: str) -> None:

@@ -152,16 +152,16 @@ def night(
             undo.enter_context(mounts.tmpfs(sick.files, server_disk))
             shutil.chown(sick.files, USER)
         archive = Archive(directory / "data", SETTINGS)
-        undo.callback(_unmount_all, directory)
+        undo.callback(unmount_all, directory)
         jobs = _set_up(archive, site, directory, {HEALTHY: healthy, SICK: sick})
-        steward = _spawn(archive, "steward")
-        undo.callback(_end, steward)
+        steward = start(archive, "steward")
+        undo.callback(end, steward)
         _wait_for_targets(archive, 2 + 1)
         for source in SOURCES:
             archive.run("tier", "apply", "--target", BOX_OF[source], "--job", str(jobs[source]))
         archive.run("pause", "--id", str(jobs["cihr"]))
         worker = archive.start_worker()
-        undo.callback(_end, worker)
+        undo.callback(end, worker)
         running = Night(archive, site, directory, healthy, sick, cable, steward, worker, jobs)
         for source in ("hc", "phac"):
             running.wait_for_captures(source, 10)
@@ -185,7 +185,7 @@ def _set_up(
     archive: Archive, site: Site, directory: Path, boxes: Mapping[str, mounts.Server]
 ) -> dict[str, int]:
     archive.data_dir.mkdir(parents=True)
-    text = "".join(_target(name, directory, server) for name, server in boxes.items())
+    text = "".join(target_toml(name, directory, server) for name, server in boxes.items())
     (archive.data_dir / "targets.toml").write_text(text)
     archive.set_up(*(site.source_toml(code) for code in SOURCES))
     for code in SOURCES:
@@ -193,7 +193,8 @@ def _set_up(
     return {each["source"]: each["id"] for each in archive.jobs()}
 
 
-def _target(name: str, directory: Path, server: mounts.Server) -> str:
+def target_toml(name: str, directory: Path, server: mounts.Server) -> str:
+    """A box in the targets file: the server's files, mounted below the lab's directory."""
     root = directory / "mnt" / name
     return (
         f'[[target]]\nname = "{name}"\nkind = "mount"\nroot = "{root}"\n'
@@ -203,7 +204,8 @@ def _target(name: str, directory: Path, server: mounts.Server) -> str:
     )
 
 
-def _spawn(archive: Archive, name: str) -> subprocess.Popen[bytes]:
+def start(archive: Archive, name: str) -> subprocess.Popen[bytes]:
+    """A command that runs until it is ended, with a log of its own."""
     log = archive.data_dir / f"{name}.log"
     return spawn(command(name), environment=archive.environment, log=log)
 
@@ -219,12 +221,13 @@ def _wait_for_targets(archive: Archive, number: int) -> None:
     wait_for(ready, what="the targets are mounted and healthy", seconds=60.0, every=0.5)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process as systemd does, and kill what is left of it."""
     stop(process, seconds=20.0)
     kill_tree(process)
 
 
-def _unmount_all(directory: Path) -> None:
+def unmount_all(directory: Path) -> None:
     """Every mount below the lab's directory, and the sshfs behind it; never asks the paths."""
     for _ in range(BINDS_LAYERS):
         table = read_mounts()

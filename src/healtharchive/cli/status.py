@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from healtharchive.cli import messages, render
 from healtharchive.cli.session import begin
 
+if TYPE_CHECKING:
+    from healtharchive.model.targets import Target
+
 app = typer.Typer()
 SHOWN = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """How full the local disk was at the steward's last look that could tell."""
+
+    used_percent: float
+    seen_at: datetime | None
+    warns: bool
+
+
 @app.command(rich_help_panel="What happened")
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Jobs by state, what runs, what waits and why, and the workers."""
+    """Jobs by state, what runs, what waits and why, sick storage, and the workers.
+
+    Everything comes from the database: it answers while every mount hangs.
+    """
     from healtharchive.model import jobs
     from healtharchive.model.states import JobStatus, TargetState
     from healtharchive.model.targets import list_targets
@@ -32,9 +50,11 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         stewards = living_stewards(connection)
         targets = list_targets(connection)
     sick = [each for each in targets if each.state is not TargetState.CLOSED]
+    spool = _spool(targets, session.settings.spool_warn_percent)
     if as_json:
         found = {"jobs": by_state, "running": running, "waiting": waiting, "workers": workers}
-        render.print_json({**found, "stewards": stewards, "sick_targets": sick})
+        storage = {"stewards": stewards, "sick_targets": sick, "spool": spool}
+        render.print_json({**found, **storage})
         return
     counted = ", ".join(f"{number} {state}" for state, number in sorted(by_state.items()))
     print(f"jobs     {counted or 'none'}")
@@ -48,9 +68,22 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     for target in sick:
         trouble = f"{target.verdict or 'sick'} since {messages.moment(target.since, now)}"
         print(render.safe(f"target   {target.name}: {trouble}; {target.last_error or ''}".rstrip()))
+    if spool is not None and spool.warns and spool.seen_at is not None:
+        used = f"{spool.used_percent:.0f} % of the disk under jobs_root was used"
+        print(f"spool    {used} at {messages.moment(spool.seen_at, now)}")
     if targets and not stewards:
         print("steward  none is running: start `healtharchive steward`; no target is looked after")
     for worker in workers:
         print(f"worker   {worker.name}, since {messages.moment(worker.since, now)}")
     if not workers:
         print("worker   none is running: start `healtharchive worker`")
+
+
+def _spool(targets: Sequence[Target], warn_percent: float) -> Spool | None:
+    """From the spool's row: asking the disk might hang."""
+    from healtharchive.model.target import SPOOL
+
+    for each in targets:
+        if each.name == SPOOL and (used := each.evidence.get("used_percent")) is not None:
+            return Spool(used, each.probed_at, used >= warn_percent)
+    return None

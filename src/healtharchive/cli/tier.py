@@ -23,9 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def plan(target: Target, job: Jobs = None, as_json: Json = False) -> None:
     """What `tier apply` would do; nothing is changed."""
+    from healtharchive.steward.storage import Storage
     from healtharchive.steward.tiering import survey
 
-    found = survey(steward_means(begin()), target, job or [])
+    means = steward_means(begin())
+    Storage(means).declare()
+    found = survey(means, target, job or [])
     if as_json:
         render.print_json(found)
         return
@@ -49,9 +52,11 @@ def apply(
     """Move the jobs' WARC files to the target, verified, and bind their directories to it."""
     from healtharchive.model.targets import get_target
     from healtharchive.steward import tiering
+    from healtharchive.steward.storage import Storage
 
     session = begin()
     means = steward_means(session)
+    Storage(means).declare()
     found = tiering.survey(means, target, job or [])
     for hot in found:
         done = tiering.apply(means, hot)

@@ -48,32 +48,32 @@ def due_for(connection: Connection, target: str, now: datetime, limit: int) -> l
 
 
 def releasable(
-    connection: Connection, fresh_since: datetime, copies_wanted: int, limit: int
+    connection: Connection,
+    fresh_since: datetime,
+    copies_wanted: int,
+    limit: int,
+    segment_id: int | None = None,
 ) -> list[SegmentFile]:
     """Indexed segments whose local file is not needed: enough copies were right not long ago.
 
-    Every target that is shipped to must have one, whatever `copies_wanted` says.
+    Every target that is shipped to must have such a one, whatever `copies_wanted` says. With
+    `segment_id` only that one is asked about.
     """
     right = and_(copies.c.segment_id == segments.c.id, copies.c.state == CopyState.VERIFIED)
     fresh = (
         select(func.count())
-        .select_from(copies)
-        .where(right, copies.c.verified_at >= fresh_since)
+        .select_from(copies.join(targets, targets.c.name == copies.c.target))
+        .where(right, copies.c.verified_at >= fresh_since, targets.c.declared)
         .scalar_subquery()
-    )
-    lacking = exists(
-        select(targets.c.id).where(
-            targets.c.ship,
-            targets.c.declared,
-            ~exists(select(copies.c.id).where(right, copies.c.target == targets.c.name)),
-        )
     )
     query = segment_files().where(
         segments.c.state == SegmentState.VERIFIED,
         segments.c.indexed_at.is_not(None),
         fresh >= max(1, copies_wanted),
-        ~lacking,
+        ~_lacks_anywhere(copies.c.verified_at >= fresh_since),
     )
+    if segment_id is not None:
+        query = query.where(segments.c.id == segment_id)
     return [file_of(row) for row in connection.execute(_oldest_first(query).limit(limit))]
 
 
@@ -83,19 +83,28 @@ def due_for_check(
     *,
     checked_before: datetime,
     new_before: datetime,
+    proven_before: datetime | None,
     limit: int,
 ) -> list[SegmentFile]:
-    """Copies that must be read again: not since `checked_before`, or never since they came."""
+    """Copies that must be read again: not since `checked_before`, or never since they came.
+
+    And those not read since `proven_before` whose local file waits for a fresh proof: a segment
+    may be shipped long before its job is indexed. None: no local file is ever released.
+    """
     never_again = and_(
         copies.c.first_verified_at == copies.c.verified_at, copies.c.verified_at <= new_before
     )
+    due = [copies.c.verified_at <= checked_before, never_again]
+    if proven_before is not None:
+        waits = and_(segments.c.state == SegmentState.VERIFIED, segments.c.indexed_at.is_not(None))
+        due.append(and_(waits, copies.c.verified_at < proven_before))
     query = (
         segment_files()
         .join(copies, copies.c.segment_id == segments.c.id)
         .where(
             copies.c.target == target,
             copies.c.state == CopyState.VERIFIED,
-            or_(copies.c.verified_at <= checked_before, never_again),
+            or_(*due),
         )
         .order_by(copies.c.verified_at, segments.c.id)
     )
@@ -107,20 +116,7 @@ def to_restore(connection: Connection, limit: int) -> list[SegmentFile]:
 
     `verified_on` says where a good copy is; it is empty when there is none left.
     """
-    lacking = exists(
-        select(targets.c.id).where(
-            targets.c.ship,
-            targets.c.declared,
-            ~exists(
-                select(copies.c.id).where(
-                    copies.c.segment_id == segments.c.id,
-                    copies.c.target == targets.c.name,
-                    copies.c.state == CopyState.VERIFIED,
-                )
-            ),
-        )
-    )
-    query = segment_files().where(segments.c.state == SegmentState.RELEASED, lacking)
+    query = segment_files().where(segments.c.state == SegmentState.RELEASED, _lacks_anywhere())
     rows = connection.execute(_oldest_first(query).limit(limit)).all()
     return [file_of(row, verified_on(connection, row.id)) for row in rows]
 
@@ -172,7 +168,7 @@ def note_copy(
 ) -> None:
     """Write what is known of a copy now; a change is an event of the segment."""
     now = database.now(connection)
-    connection.execute(
+    added = connection.execute(
         database.insert_ignore(copies).values(
             segment_id=segment.id,
             target=target,
@@ -209,7 +205,7 @@ def note_copy(
         subject="segment",
         subject_id=segment.file_name,
         what=f"copy_{state}",
-        from_state=row.state,
+        from_state=None if added.rowcount == 1 else row.state,
         to_state=state,
         why=why or f"read back from {target} whole and right",
         evidence={"target": target, "job": segment.job_id, **(evidence or {})},
@@ -257,6 +253,20 @@ def _lacks(target: str) -> Any:
             )
         ),
     )
+
+
+def _lacks_anywhere(*also: Any) -> Any:
+    """Whether a target that is shipped to has no verified copy of a segment, or none of `also`."""
+    copy = select(copies.c.id).where(
+        copies.c.segment_id == segments.c.id,
+        copies.c.target == targets.c.name,
+        copies.c.state == CopyState.VERIFIED,
+        *also,
+    )
+    # Said aloud: by itself SQLAlchemy ties a question to the one around it only, and this one
+    # would ask whether the target has a copy of any segment at all.
+    missing = ~exists(copy.correlate(segments, targets))
+    return exists(select(targets.c.id).where(targets.c.ship, targets.c.declared, missing))
 
 
 def _may_try(target: str, now: datetime) -> Any:

@@ -22,8 +22,11 @@ class Declared:
     text: str
     table: dict[str, Any]
 
-    def record(self, kind: type[T], table: dict[str, Any]) -> T:
-        """The record that a table describes; BadInput names what does not fit."""
+    def record(self, kind: type[T], table: dict[str, Any], header: str = "") -> T:
+        """The record that a table describes; BadInput names what does not fit.
+
+        `header` is the table's name: its line is named where something is missing.
+        """
         from pydantic import TypeAdapter, ValidationError
 
         self.refuse_unknown(kind, table)
@@ -32,7 +35,8 @@ class Declared:
         except ValidationError as error:
             first = error.errors()[0]
             names = [str(each) for each in first["loc"]]
-            line = self.line_of([each for each in first["loc"] if isinstance(each, str)])
+            inside = [each for each in first["loc"] if isinstance(each, str)]
+            line = self.line_of([header, *inside] if header else inside)
             reason = f"{'.'.join(names)}: {first['msg'][0].lower()}{first['msg'][1:]}"
             raise self.bad(line, reason) from error
 

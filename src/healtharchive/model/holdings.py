@@ -8,17 +8,22 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
+from healtharchive.model import wire
+from healtharchive.model.copies import CopyState
 from healtharchive.model.errors import NotFound
-from healtharchive.model.states import SegmentState
+from healtharchive.model.states import SegmentState, TargetState
 from healtharchive.model.tables import (
     BIGGEST_ID,
     archive_jobs,
     campaigns,
     captures,
+    copies,
     segments,
     snapshots,
     sources,
+    targets,
 )
+from healtharchive.model.target import TargetDefinition, TargetKind
 
 FIRST_ERROR_STATUS = 400
 RESPONSE = "response"
@@ -74,6 +79,19 @@ class Segment:
     records: int
     unreadable_records: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCopy:
+    """A copy that was right when it was last read: the file `name` below its target's root.
+
+    `identity` is what the target must show. A target that is `sick` is not to be touched now.
+    """
+
+    target: TargetDefinition
+    identity: str
+    name: str
+    sick: bool
 
 
 def get_holding(connection: Connection, capture_id: int) -> Holding:
@@ -145,6 +163,30 @@ def segments_of_job(connection: Connection, job_id: int) -> list[Segment]:
         )
         for row in connection.execute(query)
     ]
+
+
+def copies_of(connection: Connection, segment_name: str) -> tuple[SegmentCopy, ...]:
+    """The verified copies of a segment on declared targets; those in directories come first."""
+    query = (
+        select(copies.c.name, targets.c.identity, targets.c.state, targets.c.definition)
+        .join(segments, segments.c.id == copies.c.segment_id)
+        .join(targets, targets.c.name == copies.c.target)
+        .where(
+            segments.c.name == segment_name,
+            copies.c.state == CopyState.VERIFIED,
+            targets.c.declared,
+        )
+        .order_by(targets.c.kind == TargetKind.OBJECT, copies.c.id)
+    )
+    return tuple(
+        SegmentCopy(
+            wire.from_plain(TargetDefinition, row.definition),
+            row.identity or "",
+            row.name,
+            row.state != TargetState.CLOSED,
+        )
+        for row in connection.execute(query)
+    )
 
 
 def _sightings(url_key: str) -> Select[Any]:

@@ -64,9 +64,10 @@ _PLAIN = tuple(
 # -- questions -----------------------------------------------------------------------------
 
 
-def get_target(connection: Connection, name: str) -> Target:
-    """One target; NotFound when nobody declared it."""
-    row = connection.execute(select(targets).where(targets.c.name == name)).one_or_none()
+def get_target(connection: Connection, name: str, *, lock: bool = False) -> Target:
+    """One target; NotFound when nobody declared it. With `lock` nobody changes it meanwhile."""
+    query = select(targets).where(targets.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFound(
             f"There is no target '{name}'.", "`healtharchive storage status` shows them."
@@ -215,7 +216,7 @@ def change_target(
     values |= {"state": after, "since": now}
     connection.execute(update(targets).where(targets.c.name == name).values(**values))
     if after is not TargetState.OPEN:
-        _let_go(connection, name)
+        _let_go(database, connection, name)
     return record(
         connection,
         at=now,
@@ -231,17 +232,17 @@ def change_target(
     )
 
 
-def _let_go(connection: Connection, name: str) -> None:
+def _let_go(database: Database, connection: Connection, name: str) -> None:
     """The jobs that were parked for the target need not wait for their time any more."""
-    connection.execute(
-        update(archive_jobs)
-        .where(
-            needs(name),
-            archive_jobs.c.parked_target.is_not(None),
-            archive_jobs.c.status.in_((JobStatus.PARKED, JobStatus.COMPLETED)),
-        )
-        .values(not_before=None)
+    jobs = archive_jobs.c
+    parked = select(jobs.id).where(
+        needs(name),
+        jobs.parked_target.is_not(None),
+        jobs.status.in_((JobStatus.PARKED, JobStatus.COMPLETED)),
     )
+    # Who has a job's row locked is claiming it, and may wait for the target's row that we have.
+    free = list(connection.execute(database.skip_locked(parked)).scalars())
+    connection.execute(update(archive_jobs).where(jobs.id.in_(free)).values(not_before=None))
 
 
 def _add(

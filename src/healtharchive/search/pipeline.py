@@ -26,6 +26,7 @@ from healtharchive.model.captures import (
 )
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput
+from healtharchive.model.holdings import copies_of
 from healtharchive.model.jobs import Job, get_job
 from healtharchive.model.journal import Actor
 from healtharchive.model.orders import IndexOrder, Report, SealedSegment
@@ -35,10 +36,12 @@ from healtharchive.search.harvest import Harvest, body_of, harvest, page_of
 from healtharchive.search.index import IndexedPage, SearchIndex
 from healtharchive.search.payloads import PAYLOADS_NAME, Payload, Payloads
 from healtharchive.search.query import microseconds
+from healtharchive.search.stored import OutOfReach, fetch_in_child, find
+from healtharchive.search.stored import Stored as StoredRecord
 from healtharchive.search.writing import Turn
 from healtharchive.warc.cdxj import write_cdxj
 from healtharchive.warc.payload import http_head
-from healtharchive.warc.reader import BadRecord, read_record, read_records
+from healtharchive.warc.reader import BadRecord, read_records
 
 WARCS_NAME = "warcs"
 CDX_NAME = "cdx"
@@ -310,16 +313,26 @@ class _Segment:
         if not digest:
             return None
         with self._tools.database.read() as connection:
-            originals = responses_with(connection, digest, ORIGINALS_TRIED)
+            originals = [
+                StoredRecord(
+                    at.path, at.offset, at.length, copies_of(connection, Path(at.path).name)
+                )
+                for at in responses_with(connection, digest, ORIGINALS_TRIED)
+            ]
+        out_of_reach: OutOfReach | None = None
         for original in originals:
             try:
-                record = read_record(Path(original.path), original.offset, original.length)
+                record = find(original, fetch_in_child).record
                 head = http_head(record)
                 if head:
                     body = body_of(record)
                     return page_of(head, revisit.kind, body, revisit.capture.url)
-            except (BadInput, FileNotFoundError):  # damaged, or released from this disk
+            except OutOfReach as error:
+                out_of_reach = error
+            except (BadInput, FileNotFoundError):
                 continue
+        if out_of_reach is not None:
+            raise out_of_reach  # not lost, only away: the attempt is repeated later
         return None
 
     # -- the end -----------------------------------------------------------------------------

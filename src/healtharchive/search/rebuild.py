@@ -56,7 +56,7 @@ def rebuild(tools: Tools, jobs_root: Path, clock: Callable[[], float]) -> Rebuil
         waiting = jobs_that_are(connection, (JobStatus.COMPLETED,))
     total = Tally()
     indexed = 0
-    for job in waiting:
+    for job in sorted(waiting, key=lambda each: _last_sealed(Path(each.output_dir))):
         tally = _index(tools, IndexOrder(job.id, 0, job.output_dir), clock)
         if tally is None:
             continue
@@ -66,6 +66,19 @@ def rebuild(tools: Tools, jobs_root: Path, clock: Callable[[], float]) -> Rebuil
         total.snapshots += tally.snapshots
         total.unreadable += tally.unreadable
     return Rebuilt(restored, indexed, total, unknown)
+
+
+def _last_sealed(output_dir: Path) -> str:
+    """When a job sealed its last segment (ISO 8601, UTC); empty when it never did.
+
+    A revisit refers only to what was indexed before, so to a job that had sealed all it has: in
+    this order the text of every revisit is there when its turn comes. The order in which jobs were
+    made says nothing of that.
+    """
+    sealed = [each.sealed_at for each in manifest(output_dir)]
+    return max(sealed, default="") or max(
+        (each.sealed_at for each in _unlisted(output_dir)), default=""
+    )
 
 
 def _restore(tools: Tools, jobs_root: Path) -> tuple[int, tuple[str, ...]]:

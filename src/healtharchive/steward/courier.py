@@ -38,7 +38,6 @@ def carry(order: TargetOrder, stop: Stop, *, stall_seconds: float) -> Iterator[S
                 report = child.next_report(TICK_SECONDS)
             except queue.Empty:
                 continue
-            heard_at = time.monotonic()
             if report is None:
                 status = child.reap(REAP_SECONDS)
                 yield _lost(f"its process ended with status {status} and no report")
@@ -46,6 +45,7 @@ def carry(order: TargetOrder, stop: Stop, *, stall_seconds: float) -> Iterator[S
             yield report
             if report.kind == "end":
                 return
+            heard_at = time.monotonic()  # what our caller took is not the child's silence
 
 
 def _lost(reason: str) -> ShipReport:

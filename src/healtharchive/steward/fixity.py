@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -11,7 +13,7 @@ from healtharchive.model.copies import (
     note_copy,
     to_restore,
 )
-from healtharchive.model.journal import record
+from healtharchive.model.journal import read, record
 from healtharchive.model.segments import SegmentFile, change_segment
 from healtharchive.model.shipments import (
     CheckOrder,
@@ -22,12 +24,14 @@ from healtharchive.model.shipments import (
     Wanted,
 )
 from healtharchive.model.states import SegmentEvent, TargetState
-from healtharchive.model.targets import get_target
+from healtharchive.model.target import SPOOL
+from healtharchive.model.targets import get_target, list_targets
 from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
 
 BATCH = 4  # copies read in one order; a turn comes every few seconds
 SAMPLED = 0.5  # a new copy is read again after this part of the time it has
+ALERT = "alert"
 FINDINGS = {"differs": CopyState.DIFFERS, "gone": CopyState.GONE}
 
 
@@ -36,7 +40,7 @@ class Fixity:
     """One `turn` a target: read what is due there; restore what only others have."""
 
     means: StewardMeans
-    _lost: set[int] = field(default_factory=set)  # segments whose loss was told
+    _telling: threading.Lock = field(default_factory=threading.Lock)
 
     def plan(self, name: str, *, limit: int = BATCH) -> list[SegmentFile]:
         """The copies on a target that are due to be read again, the longest unread first."""
@@ -50,6 +54,9 @@ class Fixity:
                 name,
                 checked_before=now - timedelta(days=settings.fixity_days),
                 new_before=now - timedelta(seconds=settings.fixity_new_seconds * SAMPLED),
+                proven_before=now - timedelta(seconds=settings.release_proof_seconds)
+                if settings.copies_before_release
+                else None,
                 limit=limit,
             )
 
@@ -73,14 +80,17 @@ class Fixity:
         return bad
 
     def restore(self, name: str) -> int:
-        """Bring back files that only this target has and another one lacks; how many."""
+        """Bring back files that this target has and another one lacks; how many."""
         database = self.means.database
         with database.read() as connection:
             wanting = to_restore(connection, BATCH)
+            states = {each.name: each.state for each in list_targets(connection)}
         for segment in wanting:
             if not segment.verified_on:
                 self._tell_loss(segment)
-        here = [each for each in wanting if each.verified_on[:1] == (name,)]
+        if states.get(SPOOL) is TargetState.OPEN:
+            return 0  # what is brought back needs room, which crawls need first
+        here = [each for each in wanting if _giver(each, states) == name]
         wanted = tuple(Wanted(s.name, s.size_bytes, s.sha256, s.path) for s in here)
         by_name = {each.name: each for each in here}
         restored = 0
@@ -121,17 +131,25 @@ class Fixity:
             )
 
     def _tell_loss(self, segment: SegmentFile) -> None:
-        if segment.id in self._lost:
-            return
-        self._lost.add(segment.id)
-        with self.means.database.begin() as connection:
+        """Once for each loss, whichever target's turn or steward finds it."""
+        with self._telling, self.means.database.begin() as connection:
+            told = read(connection, subject="segment", subject_id=segment.file_name)
+            since = [each.what for each in told if each.what in (ALERT, SegmentEvent.RESTORE)]
+            if since[-1:] == [ALERT]:
+                return
             record(
                 connection,
                 at=self.means.database.now(connection),
                 actor=self.means.actor,
                 subject="segment",
                 subject_id=segment.file_name,
-                what="alert",
+                what=ALERT,
                 why=f"no good copy of {segment.name} is left anywhere",
                 evidence={"job": segment.job_id, "sha256": segment.sha256},
             )
+
+
+def _giver(segment: SegmentFile, states: Mapping[str, TargetState]) -> str:
+    """The first healthy target that has a good copy; empty when none has."""
+    healthy = [name for name in segment.verified_on if states.get(name) is TargetState.CLOSED]
+    return healthy[0] if healthy else ""

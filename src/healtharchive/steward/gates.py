@@ -33,6 +33,7 @@ class Record:
     in_last_hour: int = 0
     in_last_day: int = 0
     server_is_back: bool = False
+    last_healthy_at: datetime | None = None
 
 
 def refusal(
@@ -69,11 +70,13 @@ def next_apply(record: Record, policy: GatePolicy) -> datetime | None:
     return record.last_apply_at + timedelta(seconds=seconds)
 
 
-def streak_after(record: Record, now: datetime, policy: GatePolicy) -> int:
+def streak_after(record: Record, policy: GatePolicy) -> int:
     """How many repairs in a row it is with the one that is made now."""
     if record.last_apply_at is None:
         return 1
-    good = (now - record.last_apply_at).total_seconds()
+    # Only time in which it was well counts: the waits between vain repairs are long by themselves.
+    until = record.last_healthy_at or record.last_apply_at
+    good = (until - record.last_apply_at).total_seconds()
     return policy.back_off.streak_after(record.apply_streak, good)
 
 

@@ -200,6 +200,8 @@ class Watcher:
         definition = target.definition
         at = None if target.kind is TargetKind.OBJECT else mount_at(mounts, definition.root)
         sick = not inspection.healthy
+        hot_paths = tuple(_hot_paths(connection, self.name))
+        bound = {each.name for each in hot_paths if mount_at(mounts, each.root) is not None}
         return Seen(
             target=target,
             inspection=inspection,
@@ -210,7 +212,8 @@ class Watcher:
             mount_pid=mount_process(mounts, definition)
             if sick and target.kind is TargetKind.MOUNT
             else None,
-            hot_paths=tuple(_hot_paths(connection, self.name)),
+            hot_paths=hot_paths,
+            bound=frozenset(bound),
             parent=parent,
         )
 

@@ -99,7 +99,7 @@ def _begin(repair: Repair, past: Record, cause: Cause, before: Path, means: Stew
             actor=means.actor,
             columns={
                 "last_apply_at": now,
-                "apply_streak": streak_after(past, now, means.gates),
+                "apply_streak": streak_after(past, means.gates),
             },
         )
         record(

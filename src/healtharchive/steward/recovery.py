@@ -19,7 +19,8 @@ class Seen:
     """One target as it was found: the row, the look, the mount table, and who writes there.
 
     `mounted` says whether anything is mounted at its root, `server_answers` whether who serves it
-    does (None: nobody said who that is). `hot_paths` are the binds that lie on it.
+    does (None: nobody said who that is). `hot_paths` are the binds that lie on it; at the paths
+    of those named in `bound` something is mounted.
     """
 
     target: Target
@@ -30,6 +31,7 @@ class Seen:
     server_answers: bool | None = None
     mount_pid: int | None = None
     hot_paths: tuple[TargetDefinition, ...] = ()
+    bound: frozenset[str] = frozenset()
     parent: Target | None = None
 
 
@@ -83,13 +85,11 @@ def _why_not(seen: Seen) -> str:
     if target.kind is TargetKind.BIND:
         if seen.parent is not None and _unseen(seen.parent, target):
             return f"its target {target.parent} was not looked at since"
-        if seen.parent is not None and seen.parent.state is not TargetState.CLOSED:
-            usable = seen.parent.verdict is Verdict.HEALTHY
-            return "" if usable else f"its target {target.parent} comes first"
+        if seen.parent is not None and _sick(seen.parent):
+            return f"its target {target.parent} comes first"
         return "" if look.verdict in (*REMOUNT, Verdict.WRONG_MOUNT) else _manual(look)
-    if look.verdict is Verdict.WRONG_MOUNT:
-        return _manual(look) if seen.mounted else ""
-    if look.verdict not in REMOUNT:
+    gone = look.verdict is Verdict.WRONG_MOUNT and not seen.mounted
+    if look.verdict not in REMOUNT and not gone:
         return _manual(look)
     if seen.server_answers is False:
         return f"its server {target.definition.server} does not answer"
@@ -102,6 +102,11 @@ def _unseen(parent: Target, target: Target) -> bool:
     return tripped_at is not None and (parent.probed_at is None or parent.probed_at < tripped_at)
 
 
+def _sick(target: Target) -> bool:
+    """Whether a target is neither closed nor, by its last look, well again."""
+    return target.state is not TargetState.CLOSED and target.verdict is not Verdict.HEALTHY
+
+
 def _manual(look: Inspection) -> str:
     return f"mounting again does not mend '{look.verdict}'"
 
@@ -109,12 +114,13 @@ def _manual(look: Inspection) -> str:
 def _remount(seen: Seen) -> list[Step]:
     """Inside-out: the hot paths, what hangs, the mount; then all of it again, outside-in."""
     definition = seen.target.definition
-    steps: list[Step] = []
+    # Also where the mount itself is gone already: its binds stay, tied to what it was.
+    steps = [
+        Step("unmount", hot.root, "it is tied to the dead session", hot)
+        for hot in seen.hot_paths
+        if hot.name in seen.bound
+    ]
     if seen.mounted:
-        steps += [
-            Step("unmount", hot.root, "it is tied to the dead session", hot)
-            for hot in seen.hot_paths
-        ]
         if seen.inspection.verdict is Verdict.HUNG and seen.device:
             steps.append(Step("abort", seen.device, "whoever hangs there is let go"))
         if seen.mount_pid is not None:

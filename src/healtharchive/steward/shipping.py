@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import threading
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from healtharchive.model.blame import ERRNO_TABLE, Blame
@@ -15,6 +17,7 @@ from healtharchive.model.copies import (
     note_copy,
     releasable,
 )
+from healtharchive.model.errors import IllegalTransition
 from healtharchive.model.segments import SegmentFile, change_segment, job_facts
 from healtharchive.model.shipments import Parcel, ShipOrder, ShipReport, TargetOrder
 from healtharchive.model.states import SegmentEvent, TargetState
@@ -34,12 +37,22 @@ RETRY = BackOff(first_seconds=10.0, longest_seconds=600.0)
 TOKEN = "ship"  # the same in every attempt, or nothing is ever resumed
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A target is left alone until then, or until its breaker has moved: then it was mended."""
+
+    until: float  # of the monotonic clock
+    since: datetime  # of the breaker's state
+
+
 @dataclass(slots=True)
 class Shipping:
     """One `turn` a target: ship what is due there, and release what has copies enough."""
 
     means: StewardMeans
     _failures: dict[str, int] = field(default_factory=dict)
+    _rests: dict[str, _Rest] = field(default_factory=dict)
+    _releasing: threading.Lock = field(default_factory=threading.Lock)
 
     def targets(self) -> list[str]:
         """The targets that sealed segments are shipped to."""
@@ -50,7 +63,8 @@ class Shipping:
         """What would be shipped to a target now, the oldest first; nothing while it is sick."""
         database = self.means.database
         with database.read() as connection:
-            if get_target(connection, name).state is not TargetState.CLOSED:
+            target = get_target(connection, name)
+            if target.state is not TargetState.CLOSED or self._rests_now(target):
                 return []
             return due_for(connection, name, database.now(connection), BATCH)
 
@@ -65,14 +79,24 @@ class Shipping:
 
     def release(self) -> int:
         """Remove local files that have copies enough, each only after a fresh proof; how many."""
+        with self._releasing:  # each target's thread comes by here
+            return sum(self._release(segment) for segment in self._releasable(BATCH))
+
+    def _releasable(self, limit: int, segment_id: int | None = None) -> list[SegmentFile]:
         settings = self.means.settings
-        if settings.copies_before_release == 0:
-            return 0
+        wanted = settings.copies_before_release
+        if wanted == 0:
+            return []
         with self.means.database.read() as connection:
             now = self.means.database.now(connection)
             fresh_since = now - timedelta(seconds=settings.release_proof_seconds)
-            free = releasable(connection, fresh_since, settings.copies_before_release, BATCH)
-        return sum(self._release(segment) for segment in free)
+            return releasable(connection, fresh_since, wanted, limit, segment_id)
+
+    def _rests_now(self, target: Target) -> bool:
+        rest = self._rests.get(target.name)
+        if rest is None or rest.since != target.since:
+            return False
+        return self.means.clock.monotonic() < rest.until
 
     # -- one order -----------------------------------------------------------------------------
 
@@ -95,17 +119,22 @@ class Shipping:
         order = TargetOrder(target.definition, ShipOrder(parcels, TOKEN), target.identity or "")
         by_name = {each.name: each for each in due}
         shipped = 0
+        told: ShipReport | None = None  # a failure that may be the whole target's
         for report in carry(
             order, self.means.stop, stall_seconds=self.means.settings.ship_stall_seconds
         ):
+            if told is not None and not _ended_by_target(report):
+                self._note_failed(by_name[told.name], name, told)
+            told = None
             segment = by_name.get(report.name)
             if report.kind == "verified" and segment is not None:
                 self._note_verified(segment, name, report)
                 shipped += 1
+                self.release()  # room is made as the order goes on, not at its end
             elif report.kind == "failed" and segment is not None:
-                self._note_failed(segment, name, report)
+                told = report
             elif report.kind == "end":
-                self._note_end(target, report, due[0])
+                self._note_end(target, report)
         return shipped
 
     def _note_verified(self, segment: SegmentFile, target: str, report: ShipReport) -> None:
@@ -125,17 +154,32 @@ class Shipping:
         self._failures.pop(target, None)
 
     def _note_failed(self, segment: SegmentFile, target: str, report: ShipReport) -> None:
+        if report.side == "local" and report.errno == errno.ENOENT and self._went_unsaid(segment):
+            return
         why = f"{'our own file' if report.side == 'local' else target}: {report.reason}"
         self._note(segment, target, CopyState.FAILED, why=why, wait=RETRY.first_seconds * 6)
 
-    def _note_end(self, target: Target, report: ShipReport, first: SegmentFile) -> None:
-        """The target's own trouble: its breaker hears of it, and the next try waits a little."""
+    def _went_unsaid(self, segment: SegmentFile) -> bool:
+        """Whether a steward died between removing the file and saying so: it is said now.
+
+        Then the copy that went bad since is brought back from another target.
+        """
+        said = self._say_released(segment, "its local file was removed before a steward ended")
+        if said:
+            logger.warning("%s: its release was never written; it is now", segment.path)
+        return said
+
+    def _note_end(self, target: Target, report: ShipReport) -> None:
+        """The target's own trouble: its breaker hears of it, and the next try waits a little.
+
+        No segment is blamed for it: what has a verified copy keeps it, the others stay in order.
+        """
         if report.outcome in ("complete", "stopped"):
             return
         streak = self._failures[target.name] = self._failures.get(target.name, 0) + 1
         wait = RETRY.wait_seconds(streak, lambda: 0.5)
+        self._rests[target.name] = _Rest(self.means.clock.monotonic() + wait, target.since)
         logger.warning("shipping to %s: %s", target.name, report.reason)
-        self._note(first, target.name, CopyState.FAILED, why=report.reason, wait=wait)
         if report.side == "local" or report.blame == Blame.BUG:
             return
         known = ERRNO_TABLE.get(report.errno or 0)
@@ -179,6 +223,8 @@ class Shipping:
 
     def _release(self, segment: SegmentFile) -> bool:
         """Remove the file first and say so afterwards: a crash between the two is repeated."""
+        if not self._releasable(1, segment.id):
+            return False  # a copy was found to be bad in this instant
         order = json.dumps({"path": segment.path, "size_bytes": segment.size_bytes})
         done = errand.run_script(FREE, order, FREE_SECONDS)
         try:
@@ -188,13 +234,25 @@ class Shipping:
         if not answer["ok"]:
             logger.warning("%s is not released: %s", segment.path, answer["detail"])
             return False
-        with self.means.database.begin() as connection:
-            change_segment(
-                self.means.database,
-                connection,
-                segment,
-                SegmentEvent.RELEASE,
-                actor=self.means.actor,
-                why="it has copies enough, each read back not long ago",
-            )
+        return self._say_released(segment, "it has copies enough, each read back not long ago")
+
+    def _say_released(self, segment: SegmentFile, why: str) -> bool:
+        """Write that the file is gone; False when it may not be, or another process said it."""
+        try:
+            with self.means.database.begin() as connection:
+                change_segment(
+                    self.means.database,
+                    connection,
+                    segment,
+                    SegmentEvent.RELEASE,
+                    actor=self.means.actor,
+                    why=why,
+                )
+        except IllegalTransition:
+            return False
         return True
+
+
+def _ended_by_target(report: ShipReport) -> bool:
+    """Whether an order ended for a reason that is not one file's."""
+    return report.kind == "end" and report.outcome == "infra"

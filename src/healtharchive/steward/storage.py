@@ -46,8 +46,11 @@ class Storage:
         """Look at one target and do what follows; the plan, None when nothing is wrong."""
         seen, repair = self.observe(name)
         if repair is None:
+            self._server_was_away.pop(name, None)
             return None
-        if not repair.hold and self._may(seen, repair):
+        may = not repair.hold and self._may(seen, repair)
+        self._server_was_away[name] = seen.server_answers is False
+        if may:
             mend(repair, seen, self._record(seen.target), self.means)
             seen = self._watcher(name).look()
             keep_evidence_after(seen, self.means)
@@ -83,7 +86,6 @@ class Storage:
     def _may(self, seen: Seen, repair: Repair) -> bool:
         """Whether the gates let the repair through; a refusal is an event, once for each reason."""
         why = self.objection(seen, repair)
-        self._server_was_away[repair.target] = seen.server_answers is False
         if not why:
             return True
         with self.means.database.begin() as connection:
@@ -127,6 +129,7 @@ class Storage:
                 done(HOUR),
                 done(DAY),
                 self._server_was_away.get(target.name, False),
+                target.last_healthy_at,
             )
 
     def _alert_once(self, seen: Seen, repair: Repair) -> None:

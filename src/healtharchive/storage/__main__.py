@@ -157,7 +157,7 @@ def _obey(order: TargetOrder, parent: Parent, say: Say) -> None:
         if isinstance(work, ShipOrder):
             _ship(place, work, throttle, say)
         elif isinstance(work, CheckOrder):
-            _check(place, work, throttle, say)
+            _check(place, order, work, throttle, say)
         elif isinstance(work, FetchOrder):
             _fetch(place, work, throttle, say)
         else:
@@ -173,12 +173,17 @@ def _ship(place: Place, work: ShipOrder, throttle: Callable[[int], None], say: S
             say(ShipReport("verified", name=parcel.name, receipt=receipt))
 
 
-def _check(place: Place, work: CheckOrder, throttle: Callable[[int], None], say: Say) -> None:
+def _check(
+    place: Place, order: TargetOrder, work: CheckOrder, throttle: Callable[[int], None], say: Say
+) -> None:
     for expected in work.expected:
         throttle(0)
         with _one(expected.name, say, spared=(errno.EIO,)):
             watch = _telling(expected.name, throttle, say)
             finding, reason = check_one(place, expected, watch)
+            if finding == "gone":
+                # One file is gone, or all of the target went in this instant.
+                require_identity(place, order.target, order.identity)
             say(ShipReport("checked", name=expected.name, finding=finding, reason=reason))
 
 

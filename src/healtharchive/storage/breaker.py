@@ -32,7 +32,7 @@ DEFINITE = frozenset(
         Verdict.FULL,
     }
 )
-LONGEST_DOUBLINGS = 5
+LONGEST_GOOD_SECONDS = 20.0  # longer would only keep a target from those who wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class BreakerPolicy:
 
     def good_seconds_after(self, trip_streak: int) -> float:
         """How long the looks must be good after the `trip_streak`-th trip in a row."""
-        return self.good_seconds * 2.0 ** min(max(trip_streak, 1) - 1, LONGEST_DOUBLINGS)
+        doubled = self.good_seconds * 2.0 ** min(max(trip_streak, 1) - 1, 16)
+        return min(doubled, max(self.good_seconds, LONGEST_GOOD_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)

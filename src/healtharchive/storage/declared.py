@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from healtharchive.model import declarations
 from healtharchive.model.declarations import Declared
 from healtharchive.model.target import SPOOL, TargetDefinition, TargetKind
 
+HEADER = re.compile(r"\s*\[\[\s*target\s*\]\]")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 OBJECT_SCHEMES = ("sftp://", "s3://")
 
@@ -32,25 +34,38 @@ def load_targets(path: Path) -> tuple[TargetDefinition, ...]:
     tables = file.table.get("target", [])
     if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
         raise file.bad(file.line_of(["target"]), "each target begins with a line [[target]]")
+    parts = _parts(file, len(tables))
     found: dict[str, TargetDefinition] = {}
-    for table in tables:
-        definition = file.record(TargetDefinition, table)
-        _check(file, definition)
+    for part, table in zip(parts, tables, strict=True):
+        definition = part.record(TargetDefinition, table, "target")
+        reason = _objection(definition)
+        if reason:
+            raise part.bad(part.line_of(["name"]), f"{definition.name}: {reason}")
         if definition.name in found:
-            line = file.line_with(f'"{definition.name}"')
-            raise file.bad(line, f"two targets are called '{definition.name}'")
+            line = part.line_of(["name"])
+            raise part.bad(line, f"two targets are called '{definition.name}'")
         found[definition.name] = definition
-    for definition in found.values():
+    for part, definition in zip(parts, found.values(), strict=True):
         if definition.parent and definition.parent not in found:
-            line = file.line_with(f'"{definition.parent}"')
-            raise file.bad(line, f"there is no target '{definition.parent}'")
+            line = part.line_of(["parent"])
+            raise part.bad(line, f"there is no target '{definition.parent}'")
     return tuple(found.values())
 
 
-def _check(file: Declared, definition: TargetDefinition) -> None:
-    reason = _objection(definition)
-    if reason:
-        raise file.bad(file.line_with(f'"{definition.name}"'), f"{definition.name}: {reason}")
+def _parts(file: Declared, number: int) -> list[Declared]:
+    """The file once for each target, with the other targets' lines blank: so that lines are right.
+
+    Where targets are not written as [[target]] each has the whole file.
+    """
+    lines = file.text.splitlines()
+    begins = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    if not number or len(begins) != number:
+        return [file] * number
+    ends = [*begins[1:], len(lines)]
+    return [
+        replace(file, text="\n".join([""] * begin + lines[begin:end]))
+        for begin, end in zip(begins, ends, strict=True)
+    ]
 
 
 def _objection(definition: TargetDefinition) -> str:

@@ -1,6 +1,6 @@
-"""The child that removes a local file which others have copies of: `python -I -S free.py`.
+"""The child that removes a local file which others have copies of: `python -I -S free.py ORDER`.
 
-One JSON order on stdin: {"path": …, "size_bytes": …}. A file of another size is left alone: it is
+ORDER is JSON: {"path": …, "size_bytes": …}. A file of another size is left alone: it is
 not the one that was copied. Prints {"ok": …, "detail": …}; a file that is gone already is fine.
 """
 
@@ -27,7 +27,7 @@ def free(path: str, size_bytes: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    order = json.loads(sys.stdin.readline())
+    order = json.loads(sys.argv[1])
     try:
         answer = free(order["path"], order["size_bytes"])
     except OSError as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 CHUNK_BYTES = 1 << 20
 
@@ -16,6 +19,22 @@ def listed(path: str) -> tuple[str, ...]:
     """Every file below a directory, relative and sorted; none when it is not there."""
     root = Path(path)
     return tuple(sorted(str(each.relative_to(root)) for each in root.rglob("*") if each.is_file()))
+
+
+def manifest_lines(path: str, name: str) -> dict[str, dict[str, Any]]:
+    """The lines of a directory's own manifest, by file; those that cannot be read are left out."""
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(path, name), "rb") as file:
+        for piece in file:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                line = json.loads(piece)
+                found[line["name"]] = line
+    return found
+
+
+def modified_at(path: str) -> str:
+    """When a file was last written to, ISO 8601, UTC."""
+    return datetime.fromtimestamp(os.stat(path).st_mtime, UTC).isoformat()
 
 
 def digest(path: str) -> tuple[str, int]:
@@ -40,12 +59,18 @@ def move_state(path: str, state: str, kept: str) -> None:
     for name in sorted(os.listdir(path)):
         if name == kept:
             continue
+        place = os.path.join(path, name)
+        if os.path.isdir(place):
+            # Lists and left-over scratch files: they are made anew when they are missing.
+            shutil.copytree(place, os.path.join(state, name), dirs_exist_ok=True)
+            shutil.rmtree(place)
+            continue
         if not os.path.exists(os.path.join(state, name)):
-            shutil.copy2(os.path.join(path, name), os.path.join(state, f"{name}.moving"))
+            shutil.copy2(place, os.path.join(state, f"{name}.moving"))
             _sync(os.path.join(state, f"{name}.moving"))
             os.rename(os.path.join(state, f"{name}.moving"), os.path.join(state, name))
             _sync(state)
-        os.unlink(os.path.join(path, name))
+        os.unlink(place)
 
 
 def remove(files: Sequence[str], path: str, warcs: str) -> None:

@@ -42,7 +42,7 @@ def note_look(
 
     The id of the breaker's event, None when the breaker stayed as it was.
     """
-    target = get_target(connection, name)
+    target = get_target(connection, name, lock=True)
     now = database.now(connection)
     change = after_look(_facts(target), verdict, now, policy)
     columns: dict[str, Any] = {
@@ -107,7 +107,7 @@ def note_trouble(
     caused_by: int | None = None,
 ) -> int | None:
     """Write that a job failed because of a target; the id of the breaker's event, if it moved."""
-    target = get_target(connection, name)
+    target = get_target(connection, name, lock=True)
     now = database.now(connection)
     change = after_trouble(_facts(target), now, policy, definite=definite)
     return change_target(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from healtharchive.web import campaigns, captures, jobs, search, sources
+from healtharchive.web import campaigns, captures, jobs, search, sources, targets
 from healtharchive.web.finding import Findings
 from healtharchive.web.trouble import Trouble
 
@@ -84,3 +84,4 @@ router.add_api_route(
     name="job",
 )
 router.add_api_route("/sources", sources.show_all, response_model=sources.Sources, name="sources")
+router.add_api_route("/targets", targets.show_all, response_model=targets.Targets, name="targets")

@@ -23,6 +23,7 @@ from healtharchive.web import (
     jobs,
     search,
     sources,
+    targets,
     trouble,
 )
 from healtharchive.web.headers import HeadAsGet, SafeHeaders
@@ -60,7 +61,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     app.state.site = site
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for page in (health, api, archived, search, campaigns, jobs, sources, captures):
+    for page in (health, api, archived, search, campaigns, jobs, sources, targets, captures):
         app.include_router(page.router)
     trouble.install(app)
     app.add_middleware(SafeHeaders)

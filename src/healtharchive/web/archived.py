@@ -22,15 +22,17 @@ from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import (
     REVISIT,
     Holding,
+    copies_of,
     get_holding,
     nearest_holding,
     payload_holding,
 )
+from healtharchive.search.stored import Stored
 from healtharchive.warc.cdxj import stored_key
 from healtharchive.web.doorway import WIDEST_URL, timestamp14
 from healtharchive.web.headers import ARCHIVED_HEADERS
 from healtharchive.web.language import Language
-from healtharchive.web.reading import Answer, Reading, ReadOrder, StorageUnavailable, Stored
+from healtharchive.web.reading import Answer, Reading, ReadOrder, StorageUnavailable
 from healtharchive.web.trouble import Missing
 from healtharchive.web.visit import Site, SiteDep, VisitDep
 
@@ -72,8 +74,9 @@ def record(capture_id: int, site: SiteDep) -> Response:
     """The WARC record as its bytes lie in the file."""
     with site.database.read() as connection:
         holding = _found(connection, capture_id)
+        order = ReadOrder("record", _place(connection, holding))
     suffix = ".warc.gz" if holding.segment.endswith(".gz") else ".warc"
-    reading = _read(site, ReadOrder("record", _place(holding)), holding)
+    reading = _read(site, order, holding)
     return _stream(reading, f"capture-{capture_id}{suffix}")
 
 
@@ -99,8 +102,8 @@ def _ordered(connection: Connection, holding: Holding, ui: Language) -> tuple[Ho
     payload = payload_holding(connection, holding) if holding.record_type == REVISIT else None
     order = ReadOrder(
         want="page",
-        record=_place(holding),
-        payload=_place(payload) if payload else None,
+        record=_place(connection, holding),
+        payload=_place(connection, payload) if payload else None,
         url=holding.url,
         timestamp=timestamp14(holding.captured_at),
         language=ui,
@@ -108,8 +111,13 @@ def _ordered(connection: Connection, holding: Holding, ui: Language) -> tuple[Ho
     return holding, order
 
 
-def _place(holding: Holding) -> Stored:
-    return Stored(holding.segment_path, holding.record_offset, holding.record_length)
+def _place(connection: Connection, holding: Holding) -> Stored:
+    return Stored(
+        holding.segment_path,
+        holding.record_offset,
+        holding.record_length,
+        copies_of(connection, holding.segment),
+    )
 
 
 def _serve(site: Site, holding: Holding, order: ReadOrder) -> Response:
@@ -132,6 +140,8 @@ def _read(site: Site, order: ReadOrder, holding: Holding) -> Reading:
 def _refuse(answer: Answer, holding: Holding) -> None:
     if answer.refused == "missing":
         raise StorageUnavailable(f"{holding.segment} is not at its place.")
+    if answer.refused == "out_of_reach":
+        raise StorageUnavailable(answer.reason)
     raise Missing(f"trouble.404.{answer.refused}", live_url=holding.url, id=holding.id)
 
 

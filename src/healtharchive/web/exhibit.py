@@ -9,15 +9,16 @@ from urllib.parse import urldefrag
 
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
+from healtharchive.search.stored import find
 from healtharchive.warc.decoding import decode_content
 from healtharchive.warc.fields import NamedFields
 from healtharchive.warc.payload import HttpHead, http_head, payload_stream
-from healtharchive.warc.reader import WarcRecord, read_record
+from healtharchive.warc.reader import WarcRecord
 from healtharchive.web import stylesheets
 from healtharchive.web.doorway import Doorway
 from healtharchive.web.exhibit_kinds import AS_TEXT, CSS, HTML, SHOWN
 from healtharchive.web.isolate import isolate
-from healtharchive.web.reading import Answer, ReadOrder, Stored
+from healtharchive.web.reading import Answer, ReadOrder
 
 MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
@@ -36,25 +37,21 @@ class Exhibit:
 
 
 def exhibit(order: ReadOrder) -> Exhibit:
-    """The record as a reader may see it. BadInput when it is damaged; OSError passes through.
+    """The record as a reader may see it. What `stored.find` raises passes through.
 
     A revisit shows its own status and location, and the body of the record it refers to.
     """
-    record = _read(order.record)
+    record = find(order.record).record
     head = http_head(record)
     if head and head.status in range(300, 400) and "Location" in head.headers:
         return _redirect(head.headers["Location"], order)
     if record.record_type == "revisit":
         if order.payload is None:
             return Exhibit(Answer(refused="missing"))
-        record = _read(order.payload)
+        record = find(order.payload).record
         head = http_head(record)
     doorway = Doorway(order.url, order.timestamp, order.language)
     return _show(record, head.headers if head else record.headers, head, doorway)
-
-
-def _read(stored: Stored) -> WarcRecord:
-    return read_record(stored.path, stored.offset, stored.length)
 
 
 def _redirect(location: str, order: ReadOrder) -> Exhibit:

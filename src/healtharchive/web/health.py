@@ -27,6 +27,7 @@ class Health:
 
 
 @router.get("/health/live", response_model=Health)
+@router.get("/healthz", response_model=Health, include_in_schema=False)
 async def live() -> JSONResponse:
     """200 while the process can answer at all.
 

@@ -20,20 +20,12 @@ from typing import Literal
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.wire import from_line, to_line
+from healtharchive.search.stored import Stored
 
 LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
 QUEUE_SECONDS = 5.0  # for a free child; longer, and the waiting would fill the server's threads
 GRACE_SECONDS = 0.5  # a killed process that does not hang has ended long before
 CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Where a record lies: `length` bytes of a WARC file from byte `offset` on."""
-
-    path: str
-    offset: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +48,15 @@ class ReadOrder:
 class Answer:
     """What stands before a body. `location` is where an archived redirect leads.
 
-    `media_type` is the whole Content-Type value. `refused` says why there is no body.
+    `media_type` is the whole Content-Type value. `refused` says why there is no body; `reason` is
+    for the operator.
     """
 
     media_type: str = ""
     attachment: bool = False
     location: str = ""
-    refused: Literal["", "missing", "unreadable", "too_large"] = ""
+    refused: Literal["", "missing", "out_of_reach", "unreadable", "too_large"] = ""
+    reason: str = ""
 
 
 class StorageUnavailable(HealthArchiveError):

@@ -8,14 +8,14 @@ from __future__ import annotations
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import BinaryIO
 
 from healtharchive.model.errors import BadInput
 from healtharchive.model.wire import from_line, to_line
-from healtharchive.warc.reader import read_record
+from healtharchive.search.stored import OutOfReach, find
 from healtharchive.web.exhibit import Exhibit, exhibit
-from healtharchive.web.reading import LENGTH_BYTES, Answer, ReadOrder, Stored
+from healtharchive.web.reading import LENGTH_BYTES, Answer, ReadOrder
 
 PIECE_BYTES = 1 << 18
 MEMORY_BYTES = 2 << 30  # a hostile page may ask for any amount
@@ -34,28 +34,17 @@ def main() -> int:
 def _obey(order: ReadOrder) -> Exhibit:
     try:
         if order.want == "record":
-            return Exhibit(Answer("application/warc", attachment=True), _raw(order.record))
+            raw = find(order.record).raw()  # it was read: there is one, and it is whole
+            return Exhibit(Answer("application/warc", attachment=True), raw)
         return exhibit(order)
     except FileNotFoundError:
         return Exhibit(Answer(refused="missing"))
+    except OutOfReach as away:
+        return Exhibit(Answer(refused="out_of_reach", reason=away.what))
     except BadInput:  # the record is damaged
         return Exhibit(Answer(refused="unreadable"))
     except (MemoryError, RecursionError):
         return Exhibit(Answer(refused="too_large"))
-
-
-def _raw(stored: Stored) -> Iterator[bytes]:
-    read_record(stored.path, stored.offset, stored.length)  # that there is one, and whole
-    return _bytes_of(stored)
-
-
-def _bytes_of(stored: Stored) -> Iterator[bytes]:
-    with open(stored.path, "rb") as file:
-        file.seek(stored.offset)
-        left = stored.length
-        while left and (piece := file.read(min(left, PIECE_BYTES))):
-            left -= len(piece)
-            yield piece
 
 
 def _send(stream: BinaryIO, answer: Answer, body: Iterable[bytes]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from healtharchive.web import texts_storage
+
 _WRITTEN: dict[str, tuple[str, str]] = {
     # The frame of every page
     "site.name": ("HealthArchive", "HealthArchive"),
@@ -25,9 +27,11 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "nav.campaigns": ("Campaigns", "Campagnes"),
     "nav.jobs": ("Jobs", "Tâches"),
     "nav.sources": ("Sources", "Sources"),
+    "nav.targets": ("Storage", "Stockage"),
     "none": ("None", "Aucune"),
     "no": ("No", "Non"),
     "unknown": ("Unknown", "Inconnu"),
+    "never": ("Never", "Jamais"),
     "not_yet": ("Not yet", "Pas encore"),
     "bytes.one": ("{n} byte", "{n} octet"),
     "bytes.many": ("{n} bytes", "{n} octets"),
@@ -356,5 +360,6 @@ _WRITTEN: dict[str, tuple[str, str]] = {
 }
 
 TEXTS: Mapping[str, tuple[str, str]] = {
-    key: (english, french.replace("␣", "\u00a0")) for key, (english, french) in _WRITTEN.items()
+    key: (english, french.replace("␣", "\u00a0"))
+    for key, (english, french) in (_WRITTEN | texts_storage.WRITTEN).items()
 }
