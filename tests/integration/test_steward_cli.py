@@ -137,6 +137,22 @@ def test_status_and_probe_say_what_a_look_finds(lab: Lab) -> None:
     assert "There is no target 'bax'" in lab.refused("storage", "probe", "bax")
 
 
+def test_status_and_why_say_what_holds_a_job(lab: Lab) -> None:
+    """The lock of row 33, a steward that is missing, and the target that a job waits for."""
+    with lab.database.begin() as connection:
+        job = update(archive_jobs).where(archive_jobs.c.id == lab.order.job_id)
+        connection.execute(job.values(target="box", status=JobStatus.PARKED))
+    kill(mounted_pid(lab.base))
+    (lab.archive.data_dir / "deploy.lock").touch()
+    lab.archive.run("steward", "run", "storage")
+    shown = lab.archive.run("status")
+    assert "target   box: stale since" in shown
+    assert "old: nothing is repaired automatically" in shown
+    assert "steward  none is running" in shown
+    told = lab.archive.run("why", "job", str(lab.order.job_id))
+    assert "spends no retry, until that is over: target box is stale" in told
+
+
 def test_a_dry_run_prints_exactly_the_steps_that_are_then_done(lab: Lab) -> None:
     lab.tier("apply")
     kill(mounted_pid(lab.base))

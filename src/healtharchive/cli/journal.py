@@ -108,12 +108,17 @@ def _tell(told: list[Event], now: datetime) -> None:
 
 def _what_next(session: Session, job_id: str) -> None:
     from healtharchive.model.jobs import get_job
+    from healtharchive.model.targets import open_targets_of
     from healtharchive.work.census import living_workers
 
     with session.database.read() as connection:
         job = get_job(connection, int(job_id))
         alive = bool(living_workers(connection))
         now = session.database.now(connection)
+        down = open_targets_of(connection, [job.id]).get(job.id)
+    if down is not None and not job.settled:
+        print(render.safe(f"Next: it waits, and spends no retry, until that is over: {down}."))
+        return
     step = messages.next_step(
         job.status, job.id, job.not_before, job.lease_expires_at, now, worker_alive=alive
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,8 @@ from healtharchive.cli import messages, render
 from healtharchive.cli.session import begin
 
 if TYPE_CHECKING:
+    from healtharchive.model.jobs import Job
+    from healtharchive.model.states import JobStatus
     from healtharchive.model.targets import Target
 
 app = typer.Typer()
@@ -34,6 +36,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     Everything comes from the database: it answers while every mount hangs.
     """
+    from healtharchive.cli.steward import steward_means
     from healtharchive.model import jobs
     from healtharchive.model.states import JobStatus, TargetState
     from healtharchive.model.targets import list_targets
@@ -56,6 +59,23 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         storage = {"stewards": stewards, "sick_targets": sick, "spool": spool}
         render.print_json({**found, **storage})
         return
+    _tell_jobs(by_state, running, waiting, now)
+    _tell_storage(sick, spool, now)
+    if age := steward_means(session).deploy_lock_age_seconds():
+        lapsed = age >= session.settings.deploy_lock_seconds
+        effect = "it is too old and ignored" if lapsed else "nothing is repaired automatically"
+        print(f"lock     {session.settings.deploy_lock} is {messages.span(age)} old: {effect}")
+    if targets and not stewards:
+        print("steward  none is running: start `healtharchive steward`; no target is looked after")
+    for worker in workers:
+        print(f"worker   {worker.name}, since {messages.moment(worker.since, now)}")
+    if not workers:
+        print("worker   none is running: start `healtharchive worker`")
+
+
+def _tell_jobs(
+    by_state: Mapping[JobStatus, int], running: list[Job], waiting: list[Job], now: datetime
+) -> None:
     counted = ", ".join(f"{number} {state}" for state, number in sorted(by_state.items()))
     print(f"jobs     {counted or 'none'}")
     for job in running:
@@ -65,18 +85,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         why = job.parked_reason or job.last_error or "its turn"
         when = messages.moment(job.not_before, now) if job.not_before else "soon"
         print(f"waiting  job {job.id} ({job.source}): {why}; next try {when}")
+
+
+def _tell_storage(sick: list[Target], spool: Spool | None, now: datetime) -> None:
     for target in sick:
         trouble = f"{target.verdict or 'sick'} since {messages.moment(target.since, now)}"
         print(render.safe(f"target   {target.name}: {trouble}; {target.last_error or ''}".rstrip()))
     if spool is not None and spool.warns and spool.seen_at is not None:
         used = f"{spool.used_percent:.0f} % of the disk under jobs_root was used"
         print(f"spool    {used} at {messages.moment(spool.seen_at, now)}")
-    if targets and not stewards:
-        print("steward  none is running: start `healtharchive steward`; no target is looked after")
-    for worker in workers:
-        print(f"worker   {worker.name}, since {messages.moment(worker.since, now)}")
-    if not workers:
-        print("worker   none is running: start `healtharchive worker`")
 
 
 def _spool(targets: Sequence[Target], warn_percent: float) -> Spool | None:

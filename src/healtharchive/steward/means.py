@@ -48,9 +48,12 @@ class StewardMeans:
         )
 
     def deploy_lock_age_seconds(self) -> float | None:
-        """How old the deploy lock is; None when there is none."""
+        """How old the deploy lock is; None when there is none.
+
+        One dated in the future is as old as it is ahead: a wrong clock must not lock for ever.
+        """
         try:
             made = os.stat(self.settings.deploy_lock).st_mtime
         except OSError:
             return None
-        return max(0.0, self.clock.now().timestamp() - made)
+        return abs(self.clock.now().timestamp() - made)
