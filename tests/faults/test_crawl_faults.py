@@ -51,7 +51,7 @@ def test_killed_at_random_moments_it_loses_no_url_and_records_none_twice(
     finish(replace(order, fence=KILLS + 1), site)
 
 
-def test_a_full_disk_ends_the_attempt_as_the_hosts_fault_and_loses_nothing(
+def test_row_19_a_full_disk_ends_the_attempt_as_the_hosts_fault_and_loses_nothing(
     site: Site, tmp_path: Path
 ) -> None:
     spool = tmp_path / "spool"
@@ -64,7 +64,7 @@ def test_a_full_disk_ends_the_attempt_as_the_hosts_fault_and_loses_nothing(
         finish(replace(order, fence=2), site)
 
 
-def test_a_share_of_the_disk_is_left_free(site: Site, tmp_path: Path) -> None:
+def test_row_18_a_share_of_the_disk_is_left_free(site: Site, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     with tmpfs(spool, "20m"):
         order = order_for(site, spool / "job", spool_full_percent=5.0)
@@ -74,7 +74,9 @@ def test_a_share_of_the_disk_is_left_free(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["3", "9+", "13"])
-def test_a_failing_fsync_is_never_trusted_again(site: Site, tmp_path: Path, when: str) -> None:
+def test_row_20_a_failing_fsync_is_never_trusted_again(
+    site: Site, tmp_path: Path, when: str
+) -> None:
     order = order_for(site, tmp_path / "job", commit_seconds=0.05)
     log = tmp_path / "strace.log"
     end = crawl(order, prefix=command(Failure("fsync", "EIO", when), (), log))

@@ -15,7 +15,7 @@ IN_THE_SUITE = ("killed", "hang", "reboot", "directory")
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("variant", IN_THE_SUITE)
-def test_the_night_heals_itself(variant: str) -> None:
+def test_rows_01_06_34_the_night_heals_itself(variant: str) -> None:
     seed = 20260124
     times, wrong = incident.run(variant, seed)
     print(f"{variant}, seed {seed}: {times}")

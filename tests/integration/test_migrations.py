@@ -46,7 +46,9 @@ def test_the_migrations_make_exactly_the_tables_of_the_model(empty: Database) ->
     empty.dispose()
 
 
-def test_a_database_without_a_schema_or_with_another_one_is_one_sentence(empty: Database) -> None:
+def test_row_29_a_database_without_a_schema_or_with_another_one_is_one_sentence(
+    empty: Database,
+) -> None:
     with pytest.raises(SchemaMissing, match=r"the test\) has no schema.*db upgrade"):
         schema.check(empty)
     schema.upgrade(empty)

@@ -37,7 +37,9 @@ while (held := claim_now(database, sys.argv[2])) is not None:
 JOBS = 1000
 
 
-def test_many_workers_claim_each_job_exactly_once(database: Database, database_url: str) -> None:
+def test_row_26_many_workers_claim_each_job_exactly_once(
+    database: Database, database_url: str
+) -> None:
     expected = add_many_jobs(database, JOBS)
     workers = 4 if database.is_sqlite else 20
     claimers = [_claimer(database_url, f"worker-{number}") for number in range(workers)]

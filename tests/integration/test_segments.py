@@ -67,7 +67,7 @@ def test_a_sealed_segment_is_listed_with_its_true_digest_size_and_count(tmp_path
 
 @settings(max_examples=25, deadline=None)
 @given(cut=st.integers(min_value=0, max_value=400), junk=st.binary(max_size=50))
-def test_recovery_keeps_what_was_confirmed_and_requeues_what_was_lost(
+def test_row_21_recovery_keeps_what_was_confirmed_and_requeues_what_was_lost(
     tmp_path_factory: pytest.TempPathFactory, cut: int, junk: bytes
 ) -> None:
     directory = tmp_path_factory.mktemp("job")
@@ -96,7 +96,7 @@ def test_recovery_keeps_what_was_confirmed_and_requeues_what_was_lost(
     frontier.close()
 
 
-def test_a_crash_between_the_rename_and_the_commit_of_a_seal_loses_nothing(
+def test_row_21_a_crash_between_the_rename_and_the_commit_of_a_seal_loses_nothing(
     tmp_path: Path,
 ) -> None:
     frontier, segments = begin(tmp_path, urls=2)

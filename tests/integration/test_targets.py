@@ -160,7 +160,7 @@ def test_an_open_target_is_asked_for_indexing_too(lab: Lab) -> None:
     assert [lab.claimed(Work.INDEX), lab.claimed(Work.INDEX)] == [on_barn, None]
 
 
-def test_the_spool_stops_every_crawl_but_no_indexing(lab: Lab) -> None:
+def test_row_18_the_spool_stops_every_crawl_but_no_indexing(lab: Lab) -> None:
     queued, done = lab.job("a", None), lab.job("b", None)
     lab.set(done, status=JobStatus.COMPLETED)
     lab.look(SPOOL, Verdict.FULL)

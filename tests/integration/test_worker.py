@@ -49,7 +49,7 @@ SENDER = "import os, sys, time; os.kill(int(sys.argv[1]), 15); time.sleep(60)"
 # -- promise 1: no thrash ------------------------------------------------------------------
 
 
-def test_stale_mount_starts_a_job_at_most_six_times_an_hour_while_others_run(
+def test_row_01_stale_mount_starts_a_job_at_most_six_times_an_hour_while_others_run(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     clock = SetClock()
@@ -105,7 +105,7 @@ def test_a_job_is_crawled_then_indexed(database: Database, tmp_path: Path) -> No
     assert works == [Work.INDEX, Work.CRAWL]
 
 
-def test_failures_are_retried_and_then_given_up(database: Database, tmp_path: Path) -> None:
+def test_row_38_failures_are_retried_and_then_given_up(database: Database, tmp_path: Path) -> None:
     job_id = add_job(database, tmp_path)
     (tmp_path / str(job_id)).write_text("failed")
     with working(stub_worker(tmp_path, database)):
@@ -212,7 +212,7 @@ def test_sigterm_releases_the_job_and_records_who_sent_it(
     assert f"pid {sender.pid}" in release.why
 
 
-def test_a_killed_worker_takes_its_child_along_and_the_next_one_continues(
+def test_row_22_a_killed_worker_takes_its_child_along_and_the_next_one_continues(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     job_id = add_job(database, tmp_path)
@@ -232,7 +232,7 @@ def test_a_killed_worker_takes_its_child_along_and_the_next_one_continues(
     assert (job.rescue_count, job.retry_count) == (1, 0)
 
 
-def test_a_worker_stopped_for_longer_than_its_lease_is_fenced(
+def test_row_23_a_worker_stopped_for_longer_than_its_lease_is_fenced(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     job_id = add_job(database, tmp_path)
@@ -306,7 +306,9 @@ def test_a_database_that_is_away_for_less_than_the_lease_disturbs_no_crawl(tmp_p
         database.dispose()
 
 
-def test_a_database_that_is_away_for_longer_parks_the_job_until_it_is_back(tmp_path: Path) -> None:
+def test_row_27_a_database_that_is_away_for_longer_parks_the_job_until_it_is_back(
+    tmp_path: Path,
+) -> None:
     with cluster() as server:
         database = Database(server.create_database("archive"))
         schema.upgrade(database)
