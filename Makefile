@@ -52,7 +52,7 @@ incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT
 faults: setup ## the tests that really break things
 	$(RUN)/python -m pytest -q tests/faults
 
-bench: setup $(VENV)/.bench-ready ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|night
+bench: setup $(VENV)/.bench-ready ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|hanging|night
 	$(RUN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 1,$(RUNS)),--runs $(RUNS))
 
 docs: setup ## the reference pages that are made from code

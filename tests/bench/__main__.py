@@ -12,7 +12,7 @@ from pathlib import Path
 
 from healtharchive.model.orders import CrawlOrder
 from healtharchive.model.wire import to_line
-from tests.bench import house, shipping
+from tests.bench import hanging, house, shipping
 from tests.bench.measure import Run, run
 from tests.bench.page import spread, write_section
 from tests.faults import incident
@@ -114,6 +114,11 @@ def shipping_figures(arguments: argparse.Namespace) -> Section:
     return "Shipping", how, shipping.shipping_table(runs=arguments.runs)
 
 
+def while_mounts_hang(_arguments: argparse.Namespace) -> Section:
+    """How soon the archive answers while every mount hangs."""
+    return "While every mount hangs", "One run of many questions", hanging.hanging_table()
+
+
 def the_night(arguments: argparse.Namespace) -> Section:
     """From fault to recovery, for each variant of the incident."""
     rows: dict[str, list[incident.Times]] = {}
@@ -132,6 +137,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "crawling": crawling,
     "house": the_house,
     "shipping": shipping_figures,
+    "hanging": while_mounts_hang,
     "night": the_night,
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults import incident
 
-IN_THE_SUITE = ("killed", "hang", "reboot", "directory")
+IN_THE_SUITE = ("killed", "hang", "reboot")
 
 
 @pytest.mark.timeout(600)

@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.lab.postgres import free_port
 from tests.lab.processes import descendants, kill, kill_tree, spawn, wait_for
 
@@ -110,6 +112,7 @@ class Server:
             "UserKnownHostsFile": "/dev/null",
             "ServerAliveInterval": alive_seconds,
             "ServerAliveCountMax": 2,
+            "ConnectTimeout": 5,  # else an ssh that waits for a greeting waits for ever
         }
         command = ["sshfs", "-p", str(self.port), "-o", "reconnect,allow_other"]
         for name, value in options.items():
@@ -205,12 +208,20 @@ def sshd(*, user: str = "root", host: str = "127.0.0.1", namespace: str = "") ->
         program = shutil.which("sshd") or "/usr/sbin/sshd"
         # Not `ip netns exec`: that gives sshd a mount namespace of its own too.
         prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
+        undo.callback(_end_clients, server)
         command = [*prefix, program, "-D", "-e", "-f", str(directory / "config")]
         process = spawn(command, log=directory / "sshd.log")
         undo.callback(kill_tree, process)
         (directory / "sshd.pid").write_text(str(process.pid))
         wait_for(lambda: _listens(server), what="sshd listens")
         yield server
+
+
+def _end_clients(server: Server) -> None:
+    """The ssh processes that are left of sshfs that were killed: those with this server's key."""
+    for process in psutil.process_iter(["cmdline"]):
+        if f"IdentityFile={server.key}" in " ".join(process.info["cmdline"] or ()):
+            kill(process.pid)
 
 
 def _configuration(server: Server) -> str:
