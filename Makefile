@@ -29,7 +29,7 @@ $(VENV)/.bench-ready: requirements/bench.lock $(VENV)/.ready
 	@touch $@
 
 test: setup lint ## every check and every test; .ci/run calls exactly this
-	$(RUN)/python -m pytest -q --durations=15
+	$(RUN)/python -m pytest -q -n 2 --dist loadfile --durations=15
 
 lint: setup ## form, types, and the rooms' import rules
 	$(RUN)/ruff format --check .

@@ -42,7 +42,7 @@ HARDY = {
     "RECOVER_PER_HOUR": "1000",
     "RECOVER_PER_DAY": "1000",
     "PROBE_EVERY_SECONDS": "1",
-    "BREAKER_GOOD_SECONDS": "1",
+    "BREAKER_GOOD_SECONDS": "0.1",  # it doubles with each trip, and there are many
 }
 LOOK_SECONDS = 0.1
 
