@@ -87,12 +87,10 @@ def _shipping(session: Session, target: str | None, dry_run: bool) -> list[str]:
 
 def _fixity(session: Session, target: str | None, dry_run: bool) -> list[str]:
     from healtharchive.steward.fixity import Fixity
-    from healtharchive.steward.shipping import Shipping
 
-    means = steward_means(session)
-    fixity = Fixity(means)
+    fixity = Fixity(steward_means(session))
     lines: list[str] = []
-    for name in [target] if target else Shipping(means).targets():
+    for name in [target] if target else fixity.targets():
         due = fixity.plan(name)
         if dry_run:
             lines += [f"read {each.name} on {name} again" for each in due]

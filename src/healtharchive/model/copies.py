@@ -69,6 +69,7 @@ def releasable(
     query = segment_files().where(
         segments.c.state == SegmentState.VERIFIED,
         segments.c.indexed_at.is_not(None),
+        archive_jobs.c.target.is_(None),  # else its path is the target's: nothing is local
         fresh >= max(1, copies_wanted),
         ~_lacks_anywhere(copies.c.verified_at >= fresh_since),
     )
@@ -109,6 +110,20 @@ def due_for_check(
         .order_by(copies.c.verified_at, segments.c.id)
     )
     return [file_of(row) for row in connection.execute(query.limit(limit))]
+
+
+def never_read(connection: Connection, target: str, limit: int) -> list[SegmentFile]:
+    """Segments that were written straight to the target and never read back from it."""
+    query = segment_files().where(
+        archive_jobs.c.target == target,
+        segments.c.state.in_(ON_DISK),
+        ~exists(
+            select(copies.c.id).where(
+                copies.c.segment_id == segments.c.id, copies.c.target == target
+            )
+        ),
+    )
+    return [file_of(row) for row in connection.execute(_oldest_first(query).limit(limit))]
 
 
 def to_restore(connection: Connection, limit: int) -> list[SegmentFile]:

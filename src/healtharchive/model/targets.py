@@ -89,6 +89,12 @@ def needs(name: Any) -> Any:
     return or_(jobs.target == name, jobs.hot_path == name)
 
 
+def targets_of_jobs(connection: Connection) -> set[str]:
+    """The targets that the WARC files of any job are written to."""
+    query = select(archive_jobs.c.target).where(archive_jobs.c.target.is_not(None)).distinct()
+    return set(connection.execute(query).scalars())
+
+
 def writers_of(connection: Connection, name: str) -> list[int]:
     """The jobs that run now and need the target."""
     query = select(archive_jobs.c.id).where(archive_jobs.c.status.in_(HELD), needs(name))

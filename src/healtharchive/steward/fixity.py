@@ -10,6 +10,7 @@ from datetime import timedelta
 from healtharchive.model.copies import (
     CopyState,
     due_for_check,
+    never_read,
     note_copy,
     to_restore,
 )
@@ -24,8 +25,8 @@ from healtharchive.model.shipments import (
     Wanted,
 )
 from healtharchive.model.states import SegmentEvent, TargetState
-from healtharchive.model.target import SPOOL
-from healtharchive.model.targets import get_target, list_targets
+from healtharchive.model.target import SPOOL, TargetKind
+from healtharchive.model.targets import get_target, list_targets, targets_of_jobs
 from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
 
@@ -42,6 +43,13 @@ class Fixity:
     means: StewardMeans
     _telling: threading.Lock = field(default_factory=threading.Lock)
 
+    def targets(self) -> list[str]:
+        """The targets that hold sealed segments: shipped there, or written there by jobs."""
+        with self.means.database.read() as connection:
+            found = [each for each in list_targets(connection) if each.kind is not TargetKind.BIND]
+            used = targets_of_jobs(connection)
+        return [each.name for each in found if each.ship or each.name in used]
+
     def plan(self, name: str, *, limit: int = BATCH) -> list[SegmentFile]:
         """The copies on a target that are due to be read again, the longest unread first."""
         database, settings = self.means.database, self.means.settings
@@ -49,7 +57,7 @@ class Fixity:
             if get_target(connection, name).state is not TargetState.CLOSED:
                 return []
             now = database.now(connection)
-            return due_for_check(
+            due = due_for_check(
                 connection,
                 name,
                 checked_before=now - timedelta(days=settings.fixity_days),
@@ -59,6 +67,7 @@ class Fixity:
                 else None,
                 limit=limit,
             )
+            return due or never_read(connection, name, limit)
 
     def turn(self, name: str) -> int:
         """How many bad copies were found."""

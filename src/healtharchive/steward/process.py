@@ -87,6 +87,8 @@ class Steward:
             for name in self._shipping.targets():
                 every = settings.ship_every_seconds
                 self._start(f"ship {name}", every, pool, partial(self._shipping.turn, name))
+            for name in self._fixity.targets():
+                every = settings.ship_every_seconds
                 self._start(f"fixity {name}", every, pool, partial(self._fixity.turn, name))
         except OUTAGES as error:
             self._outages += 1
