@@ -71,5 +71,6 @@ def test_up_makes_its_database_serves_pages_runs_jobs_and_ends_in_order(
         assert stop(process) == 0, tail(archive.worker_log)
     finally:
         stop(process)
-    story = json.loads(archive.run("events", "--json").splitlines()[-1])
-    assert (story["subject"], story["what"]) == ("worker", "stopped")
+    story = [json.loads(line) for line in archive.run("events", "--json").splitlines()[-2:]]
+    ended = [(event["subject"], event["what"]) for event in story]
+    assert ended == [("worker", "stopped"), ("steward", "stopped")]
