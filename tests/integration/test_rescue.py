@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,22 +11,9 @@ from healtharchive.model import schema
 from healtharchive.model.attempts import list_attempts
 from healtharchive.model.database import Database
 from healtharchive.model.states import JobStatus
-from healtharchive.work.worker import Worker
 from tests.lab.processes import wait_for
 from tests.lab.queue import SetClock, SetDatabase, add_job
-from tests.lab.workers import job_of, settings_for, stub_worker
-
-
-@contextmanager
-def working(worker: Worker) -> Iterator[Worker]:
-    thread = threading.Thread(target=worker.work)
-    thread.start()
-    try:
-        yield worker
-    finally:
-        worker.stop.ask("the test is over")
-        thread.join(30)
-        assert not thread.is_alive()
+from tests.lab.workers import job_of, settings_for, stub_worker, working
 
 
 @pytest.mark.parametrize("hours", [1, -1])

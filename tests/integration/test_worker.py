@@ -6,9 +6,6 @@ import errno
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -24,11 +21,10 @@ from healtharchive.model.journal import Event, read
 from healtharchive.model.operator import pause_job
 from healtharchive.model.states import JobStatus
 from healtharchive.storage.probe import ProbeResult, probe
-from healtharchive.work.worker import Worker
 from tests.lab.postgres import cluster
 from tests.lab.processes import kill, kill_tree, stop, wait_for
 from tests.lab.queue import ACTOR, SetClock, SetDatabase, add_job
-from tests.lab.workers import job_of, settings_for, spawn_worker, stub_worker
+from tests.lab.workers import job_of, settings_for, spawn_worker, stub_worker, working
 
 STOPPED_WRITER = """
 import os, signal, sys
@@ -330,19 +326,6 @@ def test_row_27_a_database_that_is_away_for_longer_parks_the_job_until_it_is_bac
 
 
 # -- watching ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def working(worker: Worker) -> Iterator[Worker]:
-    """The worker works in a thread while the block runs, and has ended after it."""
-    thread = threading.Thread(target=worker.work)
-    thread.start()
-    try:
-        yield worker
-    finally:
-        worker.stop.ask("the test is over")
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 def wait_for_status(database: Database, job_id: int, status: JobStatus) -> Job:

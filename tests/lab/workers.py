@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,19 @@ def stub_worker(
         **means,
     }
     return Worker(Means(database=database, clock=clock or SystemClock(), **values))
+
+
+@contextmanager
+def working(worker: Worker) -> Iterator[Worker]:
+    """The worker works in a thread while the block runs, and has ended after it."""
+    thread = threading.Thread(target=worker.work)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop.ask("the test is over")
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def spawn_worker(directory: Path, url: str, **values: object) -> subprocess.Popen[bytes]:
