@@ -11,6 +11,7 @@ from healtharchive.model import schema
 from healtharchive.model.attempts import list_attempts
 from healtharchive.model.database import Database
 from healtharchive.model.states import JobStatus
+from healtharchive.work.rescue import Rescuer
 from tests.lab.processes import wait_for
 from tests.lab.queue import SetClock, SetDatabase, add_job
 from tests.lab.workers import job_of, settings_for, stub_worker, working
@@ -24,15 +25,17 @@ def test_row_30_a_clock_that_jumps_an_hour_lets_nobody_be_rescued(
     jumping = SetDatabase(database_url, clock)
     job_id = add_job(jumping, tmp_path)
     (tmp_path / str(job_id)).write_text("run")
-    patient = settings_for(tmp_path, heartbeat_seconds=1.0)
-    with (
-        working(stub_worker(tmp_path, jumping)),
-        working(stub_worker(tmp_path, jumping, settings=patient, holder="somewhere:1:2:3")),
-    ):
+    # A heartbeat far longer than any pause of a busy machine: only the jump makes a lease run out.
+    patient = settings_for(tmp_path, heartbeat_seconds=20.0, lease_seconds=60.0)
+    other = stub_worker(tmp_path, jumping, settings=patient, holder="somewhere:1:2:3")
+    rescuer = Rescuer(other.means)
+    with working(stub_worker(tmp_path, jumping, settings=settings_for(tmp_path, lease_seconds=30))):
         wait_for(lambda: job_of(jumping, job_id).counts.done > 3, what="the crawl gets on")
         clock.advance(hours * 3600.0)
+        assert rescuer.look(()) == []
         before = job_of(jumping, job_id).counts.done
-        wait_for(lambda: job_of(jumping, job_id).counts.done > before + 40, what="it goes on")
+        wait_for(lambda: job_of(jumping, job_id).counts.done > before + 10, what="it goes on")
+        assert rescuer.look(()) == []
         job = job_of(jumping, job_id)
     assert (job.status, job.rescue_count) == (JobStatus.RUNNING, 0)
     with jumping.read() as connection:
