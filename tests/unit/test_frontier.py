@@ -86,6 +86,24 @@ class FrontierMachine(RuleBasedStateMachine):
         self.frontier.commit(batch)
         self.model[name] = how if how in ("failed", "excluded") else "queued"
 
+    @rule(name=NAMES, dies=st.booleans())
+    def bring(self, name: str, dies: bool) -> None:
+        """Somebody has an answer that nobody was sent for; or dies before it is recorded."""
+        known = self.model.get(name)
+        (admission,) = self.frontier.admit([found(name)])
+        assert admission.ours == (known in (None, "queued"))
+        assert not self.frontier.admit([found(name)])[0].ours
+        if not admission.ours:
+            return
+        if dies:
+            self.model[name] = "queued"
+            self.restart()
+            return
+        batch = Batch(segment="s.warc.gz", captures=[capture(admission.id, self.offset)])
+        self.offset += 10
+        self.frontier.commit(batch)
+        self.model[name] = "done"
+
     @rule(name=NAMES)
     def die_in_flight(self, name: str) -> None:
         """What was in flight when an attempt died is queued again for the next one."""

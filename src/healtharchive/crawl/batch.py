@@ -45,10 +45,23 @@ class QueuedUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """What the frontier says to somebody who has a URL's answer without having been sent for it.
+
+    `ours`: its capture is to carry `id`, and nobody else is sent for it. Otherwise the URL was
+    settled before (done, failed or excluded): a record of it belongs to no URL.
+    """
+
+    id: int
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """Where an exchange lies: its span holds the request and the response record.
 
-    `kind` is response or revisit; or warcinfo and dns, which belong to no URL.
+    `kind` is response or revisit; or warcinfo, dns, resource and conversion, which belong to no
+    URL of the frontier. A response without a URL repeats one, or answers another method than GET.
     """
 
     kind: str

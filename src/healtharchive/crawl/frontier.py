@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from healtharchive.crawl import frontier_schema as schema
-from healtharchive.crawl.batch import Batch, Capture, FoundUrl, Kind, QueuedUrl
+from healtharchive.crawl.batch import Admission, Batch, Capture, FoundUrl, Kind, QueuedUrl
 from healtharchive.crawl.frontier_schema import DONE, EXCLUDED, FAILED, IN_FLIGHT, QUEUED
 from healtharchive.crawl.takeover import identify
 from healtharchive.crawl.traps import budget_for, pattern_of
@@ -104,6 +105,31 @@ class Frontier:
             self._set_meta(db, "elapsed_seconds", str(self.elapsed_seconds))
         self._add_counts(batch, found, excluded)
 
+    def admit(self, found: Sequence[FoundUrl]) -> list[Admission]:
+        """Take URLs out of the queue for whoever has their answers already; new ones are added.
+
+        They are in flight until a batch settles them. An attempt that dies before leaves them
+        queued: the next one fetches them.
+        """
+        with self._transaction() as db:
+            admitted = [self._admit(db, each) for each in found]
+            new = sum(is_new for _, is_new in admitted)
+        counts = self.counts
+        self.counts = replace(counts, found=counts.found + new, queued=counts.queued + new)
+        return [admission for admission, _ in admitted]
+
+    def _admit(self, db: sqlite3.Connection, each: FoundUrl) -> tuple[Admission, bool]:
+        key = url_key(each.url)
+        row = db.execute("SELECT id, state FROM urls WHERE key = ?", (key,)).fetchone()
+        if row is not None:
+            url_id, state = row
+            ours = state == QUEUED
+            if ours:
+                db.execute("UPDATE urls SET state = ? WHERE id = ?", (IN_FLIGHT, url_id))
+            return Admission(url_id, ours), False
+        url_id = self._insert(db, each, key, IN_FLIGHT, None)
+        return Admission(url_id, True), True
+
     @staticmethod
     def _confirm_captures(db: sqlite3.Connection, batch: Batch) -> None:
         if not batch.captures:
@@ -155,21 +181,7 @@ class Frontier:
             if db.execute("SELECT 1 FROM urls WHERE key = ?", (key,)).fetchone():
                 continue
             reason = each.exclude or self._spend_budget(db, each, grown)
-            db.execute(
-                "INSERT INTO urls (url, key, host_id, state, kind, depth, hops, via_id, reason)"
-                " VALUES (?,?,?,?,?,?,?,?,?)",
-                (
-                    each.url,
-                    key,
-                    self._host_id(db, each.origin),
-                    EXCLUDED if reason else QUEUED,
-                    each.kind,
-                    each.depth,
-                    each.hops,
-                    each.via_id,
-                    reason or None,
-                ),
-            )
+            self._insert(db, each, key, EXCLUDED if reason else QUEUED, reason or None)
             new += 1
             excluded += bool(reason)
         db.executemany(
@@ -177,6 +189,27 @@ class Frontier:
             [(pattern, self._patterns[pattern]) for pattern in grown],
         )
         return new, excluded
+
+    def _insert(
+        self, db: sqlite3.Connection, each: FoundUrl, key: bytes, state: int, reason: str | None
+    ) -> int:
+        host_id = self._host_id(db, each.origin)
+        (url_id,) = db.execute(
+            "INSERT INTO urls (url, key, host_id, state, kind, depth, hops, via_id, reason)"
+            " VALUES (?,?,?,?,?,?,?,?,?) RETURNING id",
+            (
+                each.url,
+                key,
+                host_id,
+                state,
+                each.kind,
+                each.depth,
+                each.hops,
+                each.via_id,
+                reason,
+            ),
+        ).fetchone()
+        return int(url_id)
 
     def _spend_budget(self, db: sqlite3.Connection, each: FoundUrl, grown: set[str]) -> str:
         if each.kind not in (Kind.PAGE, Kind.ASSET):

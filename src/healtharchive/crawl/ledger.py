@@ -7,10 +7,10 @@ transactions in a thread, one after another, while fetching goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from healtharchive.crawl.batch import Batch, Capture
+from healtharchive.crawl.batch import Admission, Batch, Capture, FoundUrl
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.segments import Segments
 from healtharchive.model.clock import Clock
@@ -92,6 +92,12 @@ class Ledger:
             self.batch.segment = segment.name
             self.batch.captures.append(row)
             self._segment = segment
+
+    async def admit(self, found: Sequence[FoundUrl]) -> list[Admission]:
+        """See `Frontier.admit`: for whoever records answers that he was not sent for."""
+        async with self._lock:
+            self._guard()
+            return await asyncio.to_thread(self.frontier.admit, found)
 
     async def commit(self, in_flight: Iterable[int]) -> Committed:
         """Make all that was appended so far durable.

@@ -60,6 +60,24 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class BrowserOptions:
+    """How pages are rendered, where the source's engine is `browser` or `auto`.
+
+    `always` and `never` are RE2 patterns searched in a page's URL; they come before what `auto`
+    would decide. After `failures` pages in a row that could not be rendered, a host is crawled
+    without a browser. A browser is ended and begun anew after `recycle_pages`.
+    """
+
+    always: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    page_seconds: float = 45.0
+    tabs: int = 2
+    recycle_pages: int = 100
+    screenshots: bool = True
+    failures: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class SourceDefinition:
     """All that is known of a source before it is crawled.
 
