@@ -33,7 +33,7 @@ from healtharchive.storage.identity import FILE_NAME
 from healtharchive.storage.mountinfo import Mount, mount_at, read_mounts
 from healtharchive.work.stopping import Stop
 from tests.lab import mounts
-from tests.lab.processes import is_alive, kill, wait_for
+from tests.lab.processes import is_alive, kill, kill_tree, spawn, wait_for
 from tests.lab.queue import ACTOR, SetClock, SetDatabase, add_job
 from tests.lab.targets import box, look, mounted_pid
 from tests.lab.workers import settings_for
@@ -436,3 +436,26 @@ def test_a_dry_run_mounts_and_unmounts_nothing(lab: Lab, monkeypatch: pytest.Mon
     assert lab.storage.objection(seen, repair) == ""
     assert read_mounts() == table
     assert lab.target().last_apply_at is None or lab.told("box", "recovery_began")[1:] == []
+
+
+def test_a_mount_that_hangs_opens_its_breaker_before_a_look_could_be_sure(lab: Lab) -> None:
+    before = len(lab.told("box", "trip"))  # that it was not mounted yet
+    lab.server.hang()
+    asking = spawn(["ls", f"{lab.base.root}/never-seen-before"])
+
+    def felt() -> bool:
+        lab.clock.advance(0.25)
+        lab.storage.feel(lab.target())
+        return lab.target().state is TargetState.OPEN
+
+    try:
+        wait_for(felt, what="the silence is felt", every=0.25)
+    finally:
+        lab.server.resume()
+        kill_tree(asking)
+    trip = max(lab.told("box", "trip"), key=lambda event: event.id)
+    assert lab.target().verdict is Verdict.HUNG
+    assert trip.evidence["step"] == "pulse"
+    assert "its server has said nothing for" in trip.why
+    lab.storage.feel(lab.target())
+    assert len(lab.told("box", "trip")) == before + 1

@@ -54,6 +54,11 @@ def test_row_09_a_vague_fault_opens_with_the_third_strike(verdict: Verdict) -> N
     assert steps == [None, None, TargetEvent.TRIP]
 
 
+@pytest.mark.parametrize("verdict", VAGUE)
+def test_a_vague_fault_of_which_somebody_is_certain_opens_at_once(verdict: Verdict) -> None:
+    assert after_look(facts(), verdict, NOW, POLICY, certain=True).event is TargetEvent.TRIP
+
+
 def test_a_good_look_between_vague_ones_takes_the_strikes_back() -> None:
     change = after_look(facts(strikes=2), Verdict.HEALTHY, NOW, POLICY)
     assert (change.event, change.columns["strikes"]) == (None, 0)

@@ -175,6 +175,11 @@ class Settings:
         "The user that crawls run as: probes of targets write as this one. Empty: as their own.",
         "",
     )
+    silence_seconds: float = _seconds(
+        "How long a mount's server may say nothing to requests before the jobs on it are parked.",
+        2.0,
+        least=0.5,
+    )
     probe_every_seconds: float = _seconds("How often the steward looks at each target.", 4.0)
     probe_deadline_seconds: float = _seconds(
         "How long a look at a target may take before it counts as hung.", 3.0, most=60.0

@@ -13,7 +13,8 @@ from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.states import TargetState
-from healtharchive.model.targets import list_targets
+from healtharchive.model.target import TargetKind
+from healtharchive.model.targets import Target, list_targets
 from healtharchive.settings import Settings
 from healtharchive.steward.fixity import Fixity
 from healtharchive.steward.means import StewardMeans
@@ -80,10 +81,12 @@ class Steward:
         settings = self.means.settings
         try:
             self._start("declare", DECLARE_SECONDS, pool, self._declare)
-            for name, eager in self._targets():
-                every = settings.probe_every_seconds
+            for target, eager in self._targets():
+                name, every = target.name, settings.probe_every_seconds
                 pause = min(EAGER_SECONDS, every) if eager else every
                 self._start(f"storage {name}", pause, pool, partial(self._storage.turn, name))
+                if target.kind is TargetKind.MOUNT and target.state is not TargetState.OPEN:
+                    self._start(f"pulse {name}", 0.0, pool, partial(self._storage.feel, target))
             for name in self._shipping.targets():
                 every = settings.ship_every_seconds
                 self._start(f"ship {name}", every, pool, partial(self._shipping.turn, name))
@@ -105,13 +108,13 @@ class Steward:
             # A file that somebody is editing: what was declared before stays.
             logger.error("%s", error)
 
-    def _targets(self) -> list[tuple[str, bool]]:
+    def _targets(self) -> list[tuple[Target, bool]]:
         """Every target, and whether it is to be looked at often: it or a hot path on it is sick."""
         with self.means.database.read() as connection:
             found = list_targets(connection)
         sick = [each for each in found if each.state is not TargetState.CLOSED]
         eager = {each.name for each in sick} | {each.parent for each in sick}
-        return [(each.name, each.name in eager) for each in found]
+        return [(each, each.name in eager) for each in found]
 
     def _start(
         self, name: str, every: float, pool: ThreadPoolExecutor, action: Callable[[], object]

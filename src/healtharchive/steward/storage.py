@@ -8,14 +8,24 @@ from datetime import timedelta
 from healtharchive.model.actions import DAY, HOUR, REFUSED, done_since, last_refusal, note_action
 from healtharchive.model.journal import record
 from healtharchive.model.states import TargetState
-from healtharchive.model.targets import Target, change_target, declare_targets, list_targets
+from healtharchive.model.target import Verdict
+from healtharchive.model.targets import (
+    Target,
+    change_target,
+    declare_targets,
+    get_target,
+    list_targets,
+)
 from healtharchive.steward.gates import Record, refusal
 from healtharchive.steward.looking import Watcher
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.mending import RECOVER, keep_evidence_after, mend
 from healtharchive.steward.recovery import Repair, Seen, plan
 from healtharchive.storage.declared import load_targets, spool
+from healtharchive.storage.mountinfo import read_mounts
 from healtharchive.storage.prober import Prober
+from healtharchive.storage.pulse import Pulse
+from healtharchive.storage.register import note_look
 
 ALERT_AFTER = timedelta(seconds=60)  # of trouble that nothing automatic has ended
 
@@ -26,6 +36,7 @@ class Storage:
 
     means: StewardMeans
     _probers: dict[str, Prober] = field(default_factory=dict)
+    _pulses: dict[str, Pulse] = field(default_factory=dict)
     _server_was_away: dict[str, bool] = field(default_factory=dict)
 
     def declare(self) -> list[str]:
@@ -57,6 +68,28 @@ class Storage:
         if not seen.inspection.healthy:
             self._alert_once(seen, repair)
         return repair
+
+    def feel(self, target: Target) -> None:
+        """Open the breaker of a mount that hangs, sooner than a look could be sure of it."""
+        pulse = self._pulses.setdefault(target.name, Pulse())
+        now, patience = self.means.clock.monotonic(), self.means.settings.silence_seconds
+        silence = pulse.feel(target.definition, read_mounts(), now, patience)
+        if silence is None:
+            return
+        with self.means.database.begin() as connection:
+            if get_target(connection, target.name).state is TargetState.OPEN:
+                return
+            note_look(
+                self.means.database,
+                connection,
+                target.name,
+                Verdict.HUNG,
+                error=silence.detail,
+                evidence={"waiting": silence.waiting, "device": silence.device, "step": "pulse"},
+                policy=self.means.breaker,
+                actor=self.means.actor,
+                certain=True,
+            )
 
     def observe(self, name: str) -> tuple[Seen, Repair | None]:
         """What a target is like and what would mend it: all that a dry run does."""

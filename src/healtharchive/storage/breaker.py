@@ -2,7 +2,7 @@
 
 | state     | what is seen                         | becomes   |
 | --------- | ------------------------------------ | --------- |
-| closed    | a definite fault (107, wrong mount …)| open      |
+| closed    | a definite fault (107, wrong mount, no pulse …) | open      |
 | closed    | the third vague one (EIO, a time-out)| open      |
 | open      | good looks for long enough           | half-open |
 | half-open | any bad look                         | open      |
@@ -73,12 +73,17 @@ class Change:
 
 
 def after_look(
-    facts: BreakerFacts, verdict: Verdict, now: datetime, policy: BreakerPolicy
+    facts: BreakerFacts,
+    verdict: Verdict,
+    now: datetime,
+    policy: BreakerPolicy,
+    *,
+    certain: bool = False,
 ) -> Change:
-    """What a look at the target does to its breaker."""
+    """What a look at the target does to its breaker. `certain`: also a vague verdict is sure."""
     if verdict is Verdict.HEALTHY:
         return _after_good(facts, now, policy)
-    return after_trouble(facts, now, policy, definite=verdict in DEFINITE)
+    return after_trouble(facts, now, policy, definite=certain or verdict in DEFINITE)
 
 
 def after_trouble(

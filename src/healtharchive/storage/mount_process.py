@@ -16,6 +16,7 @@ from pathlib import Path
 from healtharchive.model.target import TargetDefinition
 from healtharchive.storage.mountinfo import Mount, mount_at
 from healtharchive.storage.mounting import Step
+from healtharchive.storage.sockets import open_sockets, partners
 
 PROC = Path("/proc")
 COMM_CHARACTERS = 15  # the kernel cuts a process's name there
@@ -70,10 +71,10 @@ def end_mount_process(pid: int, point: str) -> Step:
             return Step("end process", point, True, f"nothing to do: process {pid} has ended")
         if not _serves(pid, point):
             return Step("end process", point, False, f"process {pid} does not serve it")
-        children = [child for child in _children(pid) if _name(child) == "ssh"]
+        partner = [each for each in partners(pid, open_sockets()) if _name(each) == "ssh"]
         _kill(handle)
-        for child in children:
-            _kill_child(child)
+        for each in partner:
+            _kill_ssh(each)
         ended = bool(select.select([handle], [], [], END_SECONDS)[0])
     finally:
         os.close(handle)
@@ -130,21 +131,12 @@ def _serves(pid: int, point: str) -> bool:
     return any(os.fsdecode(word).rstrip("/") == place for word in words)
 
 
-def _children(pid: int) -> list[int]:
-    """All children, of whichever thread: sshfs reconnects in another one than it began in."""
-    found: list[int] = []
-    for task in (PROC / str(pid) / "task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(word) for word in task.read_text().split()]
-    return found
-
-
 def _kill(handle: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(handle, signal.SIGKILL)
 
 
-def _kill_child(pid: int) -> None:
+def _kill_ssh(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)
         try:

@@ -37,6 +37,7 @@ def note_look(
     evidence: Mapping[str, Any],
     policy: BreakerPolicy,
     actor: Actor,
+    certain: bool = False,
 ) -> int | None:
     """Write what a look at a target found, and take its breaker the step that follows.
 
@@ -44,7 +45,7 @@ def note_look(
     """
     target = get_target(connection, name, lock=True)
     now = database.now(connection)
-    change = after_look(_facts(target), verdict, now, policy)
+    change = after_look(_facts(target), verdict, now, policy, certain=certain)
     columns: dict[str, Any] = {
         **change.columns,
         "verdict": verdict.value,

@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
 LOST_STOP_SECONDS = 2.0  # for a child whose job is another's: it can write nothing anyway
-DOWN_STOP_SECONDS = 1.0  # for a child whose target is down: what hangs there cannot finish anyway
+DOWN_STOP_SECONDS = 0.5  # for a child whose target is down: what hangs there cannot finish anyway
 KILL_GRACE_SECONDS = 3.0
-ABANDON_SECONDS = 1.0  # a killed process that has not ended by then hangs in the kernel
+ABANDON_SECONDS = 0.5  # a killed process that has not ended by then hangs in the kernel
 GIVE_UP_SECONDS = 5.0
 
 

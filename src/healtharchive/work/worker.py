@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 END_SECONDS = 15.0  # beyond the children's own deadline, to kill them and write their ends
 # The index has one writer at a time, and pages that are captured should be found soon.
 MOST_INDEXING = 1
+TARGETS_SECONDS = 0.5  # between looks at the breakers of targets that running attempts need
 
 
 def run(
@@ -147,7 +148,8 @@ class Worker:
         if self._outages:
             logger.info("the database is back")
         self._outages = 0
-        return self.means.settings.poll_seconds
+        poll_seconds = self.means.settings.poll_seconds
+        return min(poll_seconds, TARGETS_SECONDS) if self._running else poll_seconds
 
     @property
     def running(self) -> list[Claim]:
