@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from healtharchive.storage.mount_process import mount_process
 from healtharchive.storage.mountinfo import connection_directory, read_mounts
+from tests.faults.night_times import Times, table
 from tests.lab import mounts
 from tests.lab.night import HEALTHY, SICK, SOURCES, Night, moment_of, night, now, verdicts
 from tests.lab.processes import TooLate, kill, wait_for
@@ -42,20 +42,6 @@ class Variant:
     mend: Callable[[Night], None] = lambda _: None
     seconds: float = 0.0
     server_disk: str = ""
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of one run; from the fault, and from the end of its cause. None: it did not come."""
-
-    detected: float | None
-    parked: float | None
-    seen_waiting: float | None
-    recovered: float | None
-    phac_again: float | None
-    cihr_again: float | None
-    hc_longest_pause: float
-    starts: int
 
 
 # -- the faults ----------------------------------------------------------------------------------
@@ -190,11 +176,13 @@ def run(name: str, seed: int) -> tuple[Times, list[str]]:
         ((before,),) = running.ask("SELECT max(id) FROM events")
         running.fault_at = now()
         variant.hurt(running)
+        running.restored_at = now()
         hurt_until = running.fault_at + variant.seconds
         _let_the_waiting_one_go(running, before)
         time.sleep(max(0.0, hurt_until - now()))
-        variant.mend(running)
-        running.restored_at = now()
+        if variant.seconds:
+            variant.mend(running)
+            running.restored_at = now()
         wrong = []
         try:
             running.wait_until_over(LAST_SECONDS)
@@ -318,19 +306,6 @@ def _directories(root: Path) -> list[Path]:
     return [root, *(path for path in root.rglob("*") if path.is_dir())]
 
 
-# -- the table -----------------------------------------------------------------------------------
-
-COLUMNS = (
-    ("detected", "detected"),
-    ("parked", "parked"),
-    ("seen_waiting", "waiting path seen"),
-    ("recovered", "recovered"),
-    ("phac_again", "phac captures"),
-    ("cihr_again", "cihr captures"),
-    ("hc_longest_pause", "hc's longest pause"),
-)
-
-
 def run_all(
     runs: Sequence[tuple[str, int]], side_by_side: int
 ) -> tuple[dict[str, list[Times]], int]:
@@ -351,30 +326,6 @@ def run_all(
             for line in wrong:
                 print(f"WRONG  {name}, seed {seed}: {line}", flush=True)
     return {name: rows[name] for name in VARIANTS if name in rows}, failed
-
-
-NOTES = """
-*detected*, *parked* and *waiting path seen* count from the fault, the others from the moment its
-cause was gone: 25 s later (hang), 60 s (partition), 20 s (directory, read-only, full, not-writable)
-or at once. phac is being captured when the fault comes, cihr waits; hc is on another box.
-"""
-
-
-def table(rows: dict[str, list[Times]]) -> str:
-    """Median and worst of each step, in seconds."""
-    head = "| fault | runs | " + " | ".join(title for _, title in COLUMNS) + " |"
-    lines = [head, "| --- | ---: | " + " | ".join("---:" for _ in COLUMNS) + " |"]
-    for name, runs in rows.items():
-        cells = [_cell([getattr(each, field) for each in runs]) for field, _ in COLUMNS]
-        lines.append(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _cell(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values) or not known:
-        return "–"
-    return f"{statistics.median(known):.1f} ({max(known):.1f})"
 
 
 def main() -> int:
