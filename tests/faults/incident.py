@@ -317,14 +317,18 @@ def run_all(
     failed = 0
     with ProcessPoolExecutor(side_by_side) as pool:
         futures = {pool.submit(run, name, seed): (name, seed) for name, seed in runs}
-        for future in as_completed(futures):
-            name, seed = futures[future]
-            times, wrong = future.result()
-            rows.setdefault(name, []).append(times)
-            failed += bool(wrong)
-            print(f"{datetime.now(UTC):%H:%M:%S}Z {name}, seed {seed}: {times}", flush=True)
-            for line in wrong:
-                print(f"WRONG  {name}, seed {seed}: {line}", flush=True)
+        try:
+            for future in as_completed(futures):
+                name, seed = futures[future]
+                times, wrong = future.result()
+                rows.setdefault(name, []).append(times)
+                failed += bool(wrong)
+                print(f"{datetime.now(UTC):%H:%M:%S}Z {name}, seed {seed}: {times}", flush=True)
+                for line in wrong:
+                    print(f"WRONG  {name}, seed {seed}: {line}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # no further night is begun
+            raise
     return {name: rows[name] for name in VARIANTS if name in rows}, failed
 
 

@@ -33,8 +33,8 @@ COLUMNS = (
 NOTES = """
 *detected*, *parked* and *waiting path seen* count from the fault, the others from the moment its
 cause was gone: 25 s later (hang), 60 s (partition), 20 s (directory, read-only, full, not-writable)
-or at once (dies-again: the last
-death; flapping: the last time the network came back). phac is being captured when the fault comes, cihr waits; hc is on another box.
+or at once (dies-again: its last death; flapping: when the network came back for good). phac is
+being captured when the fault comes, cihr waits; hc is on another box.
 """
 
 
