@@ -17,11 +17,13 @@ from tests.bench.measure import Run, run
 from tests.bench.page import spread, write_section
 from tests.faults import incident, night_times
 from tests.lab.crawling import order_for
+from tests.lab.processes import ROOT
 from tests.lab.site import Site, serving
 
 OURS = "HealthArchive"
 PATIENCE_SECONDS = 600.0
-NIGHTS_AT_ONCE = 5
+NIGHTS_AT_ONCE = 8
+KEPT_NIGHTS = ROOT / "build" / "nights.jsonl"  # hours of work: an interrupted bench goes on
 Section = tuple[str, str, str]  # its title, how it was measured, its body
 NOTES = f"""
 Every crawler asks the same server on loopback, without a politeness delay, at most eight requests
@@ -123,7 +125,7 @@ def while_mounts_hang(_arguments: argparse.Namespace) -> Section:
 def the_night(arguments: argparse.Namespace) -> Section:
     """From fault to recovery, for each variant of the incident."""
     runs = [(n, seed) for seed in range(1, arguments.runs + 1) for n in incident.VARIANTS]
-    rows, failed = incident.run_all(runs, NIGHTS_AT_ONCE)
+    rows, failed = incident.run_all(runs, NIGHTS_AT_ONCE, KEPT_NIGHTS)
     if failed:
         raise SystemExit(
             f"{failed} of {len(runs)} nights ended wrong: that is mended, not measured"

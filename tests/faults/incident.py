@@ -23,6 +23,7 @@ from pathlib import Path
 
 from healtharchive.storage.mount_process import mount_process
 from healtharchive.storage.mountinfo import connection_directory, read_mounts
+from tests.faults import night_times
 from tests.faults.night_times import Times, table
 from tests.lab import mounts
 from tests.lab.night import HEALTHY, SICK, SOURCES, Night, moment_of, night, now, verdicts
@@ -307,29 +308,34 @@ def _directories(root: Path) -> list[Path]:
 
 
 def run_all(
-    runs: Sequence[tuple[str, int]], side_by_side: int
+    runs: Sequence[tuple[str, int]], side_by_side: int, kept: Path | None = None
 ) -> tuple[dict[str, list[Times]], int]:
     """The times of each variant, and how many runs ended wrong; so many nights at once.
 
-    A night is mostly waiting: several share a machine.
+    A night is mostly waiting: several share a machine. What is `kept` in a file of an earlier call
+    that was interrupted is not run again.
     """
-    rows: dict[str, list[Times]] = {}
-    failed = 0
+    results = night_times.read(kept)
     with ProcessPoolExecutor(side_by_side) as pool:
-        futures = {pool.submit(run, name, seed): (name, seed) for name, seed in runs}
+        futures = {pool.submit(run, *each): each for each in runs if each not in results}
         try:
             for future in as_completed(futures):
                 name, seed = futures[future]
-                times, wrong = future.result()
-                rows.setdefault(name, []).append(times)
-                failed += bool(wrong)
+                times, wrong = results[name, seed] = future.result()
+                night_times.keep(kept, name, seed, times, wrong)
                 print(f"{datetime.now(UTC):%H:%M:%S}Z {name}, seed {seed}: {times}", flush=True)
                 for line in wrong:
                     print(f"WRONG  {name}, seed {seed}: {line}", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # no further night is begun
             raise
-    return {name: rows[name] for name in VARIANTS if name in rows}, failed
+    wanted = {each: results[each] for each in runs}
+    rows = {
+        variant: [times for (name, _), (times, _) in wanted.items() if name == variant]
+        for variant in VARIANTS
+    }
+    failed = sum(bool(wrong) for _, wrong in wanted.values())
+    return {name: times for name, times in rows.items() if times}, failed
 
 
 def main() -> int:

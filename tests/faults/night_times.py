@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,29 @@ class Times:
     cihr_again: float | None
     hc_longest_pause: float
     starts: int
+
+
+Result = tuple[Times, list[str]]  # and what was wrong in the end
+
+
+def read(path: Path | None) -> dict[tuple[str, int], Result]:
+    """The nights that a file holds, by variant and seed."""
+    if path is None or not path.exists():
+        return {}
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    return {
+        (each["variant"], each["seed"]): (Times(**each["times"]), each["wrong"]) for each in kept
+    }
+
+
+def keep(path: Path | None, variant: str, seed: int, times: Times, wrong: list[str]) -> None:
+    """Add a night to the file."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = {"variant": variant, "seed": seed, "times": asdict(times), "wrong": wrong}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 COLUMNS = (

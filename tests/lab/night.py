@@ -75,8 +75,10 @@ class Night:
 
     def job(self, source: str) -> dict[str, Any]:
         """A source's job."""
-        (found,) = [each for each in self.archive.jobs() if each["source"] == source]
-        return found
+        names = ("id", "status", "output_dir", "last_error", "retry_count")
+        query = f"SELECT {', '.join(names)} FROM archive_jobs WHERE id = ?"
+        (row,) = self.ask(query, self.jobs[source])
+        return {"source": source, **dict(zip(names, row, strict=True))}
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the archive's database: what is asked often is not asked by a command."""
@@ -126,7 +128,7 @@ class Night:
         try:
             wait_for(over, what="every job is indexed", seconds=seconds, every=1.0)
         except AssertionError:
-            for each in self.archive.jobs():
+            for each in map(self.job, SOURCES):
                 self.notes.append(f"{each['source']}: {each['status']} {each['last_error']}")
             raise
 
