@@ -15,7 +15,7 @@ VARIANT ?= all
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: packages $(VENV)/.ready ## Debian packages (as root) and the Python environment in .venv
+setup: packages $(VENV)/.ready build/front/.built ## Debian packages (as root), the Python environment in .venv, the lab's built site
 
 packages:
 	@scripts/debian-packages
@@ -23,6 +23,9 @@ packages:
 $(VENV)/.ready: requirements/dev.lock pyproject.toml | packages
 	@scripts/python-environment "$(PYTHON)" "$(VENV)"
 	@touch $@
+
+build/front/.built: $(shell find tests/lab/front -type f ! -name '*.py*') scripts/front-site | packages
+	@scripts/front-site
 
 $(VENV)/.bench-ready: requirements/bench.lock $(VENV)/.ready
 	$(RUN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock

@@ -12,7 +12,7 @@ import pytest
 from healtharchive.cli.main import main
 from healtharchive.model.database import Database
 from healtharchive.model.progress import note_segments
-from healtharchive.search.pipeline import manifest
+from healtharchive.search.manifest import manifest
 from tests.lab import warcs
 from tests.lab.archive import Archive
 from tests.lab.captured import add_segment, claim_index, completed_job

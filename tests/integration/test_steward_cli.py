@@ -20,7 +20,7 @@ from healtharchive.model.progress import note_segments
 from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs
 from healtharchive.model.target import TargetDefinition, Verdict
-from healtharchive.search.pipeline import manifest
+from healtharchive.search.manifest import manifest
 from healtharchive.storage.mount_process import mount_process
 from healtharchive.storage.mountinfo import mount_at, read_mounts
 from tests.lab import mounts, warcs

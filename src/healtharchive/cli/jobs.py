@@ -130,6 +130,7 @@ def show_job(job_id: JobId, as_json: Json = False) -> None:
             ("attempt", lambda run: run.fence),
             ("work", lambda run: run.work),
             ("worker", lambda run: run.worker),
+            ("unit", lambda run: run.unit),
             ("started", lambda run: run.started_at),
             ("ended", lambda run: run.ended_at),
             ("exit", lambda run: run.exit),
@@ -158,12 +159,20 @@ def run_db_job(
     until_settled: Annotated[
         bool, typer.Option(help="Go on through waits and indexing until nothing more is due.")
     ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run it in a systemd unit that outlives this login.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run one job in this process now, as a worker would."""
+    """Run one job in this process now, as a worker would; or detached from it."""
     from healtharchive.work.worker import run_one
 
     session = begin()
+    if detach:
+        from healtharchive.cli.detach import run_detached
+
+        run_detached(session, job_id, until_settled=until_settled, as_json=as_json)
+        return
     job = run_one(
         session.settings,
         session.database,

@@ -19,6 +19,7 @@ from healtharchive.cli import (
     crawl,
     jobs,
     journal,
+    quality,
     search,
     sources,
     status,
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (crawl, archive, work, status, journal, jobs, search, config):
+for module in (crawl, archive, work, status, journal, jobs, quality, search, config):
     app.add_typer(module.app)
 app.add_typer(campaigns.app, name="campaign", help="Editions over several sources.")
 app.add_typer(sources.app, name="source", help="The sites to capture, and their scope.")

@@ -40,6 +40,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     from healtharchive.model import jobs
     from healtharchive.model.states import JobStatus, TargetState
     from healtharchive.model.targets import list_targets
+    from healtharchive.model.units import units_of
     from healtharchive.work.census import living_stewards, living_workers
 
     session = begin()
@@ -48,6 +49,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         by_state = jobs.count_jobs(connection)
         held = (JobStatus.RUNNING, JobStatus.INDEXING)
         running = jobs.list_jobs(connection, statuses=held, limit=SHOWN)
+        units = units_of(connection, [job.id for job in running])
         waiting = jobs.waiting_jobs(connection, limit=SHOWN)
         workers = living_workers(connection)
         stewards = living_stewards(connection)
@@ -55,11 +57,12 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     sick = [each for each in targets if each.state is not TargetState.CLOSED]
     spool = _spool(targets, session.settings.spool_warn_percent)
     if as_json:
-        found = {"jobs": by_state, "running": running, "waiting": waiting, "workers": workers}
+        held_in = [{**render.plain(job), "unit": units.get(job.id)} for job in running]
+        found = {"jobs": by_state, "running": held_in, "waiting": waiting, "workers": workers}
         storage = {"stewards": stewards, "sick_targets": sick, "spool": spool}
         render.print_json({**found, **storage})
         return
-    _tell_jobs(by_state, running, waiting, now)
+    _tell_jobs(by_state, running, units, waiting, now)
     _tell_storage(sick, spool, now)
     if age := steward_means(session).deploy_lock_age_seconds():
         lapsed = age >= session.settings.deploy_lock_seconds
@@ -74,13 +77,18 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 
 def _tell_jobs(
-    by_state: Mapping[JobStatus, int], running: list[Job], waiting: list[Job], now: datetime
+    by_state: Mapping[JobStatus, int],
+    running: list[Job],
+    units: Mapping[int, str],
+    waiting: list[Job],
+    now: datetime,
 ) -> None:
     counted = ", ".join(f"{number} {state}" for state, number in sorted(by_state.items()))
     print(f"jobs     {counted or 'none'}")
     for job in running:
         done = f"{job.counts.done} of {job.counts.found} URLs done"
-        print(f"running  job {job.id} ({job.source}): {done}, held by {job.lease_owner}")
+        unit = f" in {units[job.id]}" if job.id in units else ""
+        print(f"running  job {job.id} ({job.source}): {done}, held by {job.lease_owner}{unit}")
     for job in waiting:
         why = job.parked_reason or job.last_error or "its turn"
         when = messages.moment(job.not_before, now) if job.not_before else "soon"

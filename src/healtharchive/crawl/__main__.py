@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,7 @@ from healtharchive.crawl.discovery import Discovery
 from healtharchive.crawl.dispatch import Dispatch
 from healtharchive.crawl.ending import Ending
 from healtharchive.crawl.engine import Engine, Parts
+from healtharchive.crawl.enrichment import Enricher
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.gate import RobotsGate
 from healtharchive.crawl.hosts import Paces
@@ -27,7 +29,7 @@ from healtharchive.crawl.recorder import Recorder
 from healtharchive.crawl.segments import Recovery, Segments
 from healtharchive.crawl.takeover import end_previous
 from healtharchive.crawl.transport import Transport
-from healtharchive.crawl.visit import Visits
+from healtharchive.crawl.visit import Visits, why_again
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import LeaseLost
 from healtharchive.model.orders import Command, CrawlOrder, Report, SealedSegment
@@ -40,6 +42,8 @@ WARCS_NAME = "warcs"
 # Bodies that are being received are spilled here; whatever a killed attempt left is removed.
 SPILL_PREFIX = "spill-"
 ORDER_LIMIT_BYTES = 16_000_000
+BROWSERS_NAME = "browsers"  # profiles, while they are in use
+IN_FLIGHT_A_TAB = 3  # pages fetched meanwhile for each that can be rendered
 
 
 def main() -> int:
@@ -128,18 +132,20 @@ async def _crawl(
         guard=leash.check,
     )
     paces = Paces(source.politeness)
-    index = Path(order.payload_index) if order.payload_index else None
-    recorder = Recorder(frontier, index)
     _remove_old_spills(state)
-    with TemporaryDirectory(prefix=SPILL_PREFIX, dir=state) as spills:
+    async with AsyncExitStack() as undo:
+        spills = Path(undo.enter_context(TemporaryDirectory(prefix=SPILL_PREFIX, dir=state)))
+        recorder = Recorder(frontier, Path(order.payload_index) if order.payload_index else None)
+        undo.callback(recorder.close)
         transport = Transport(
             clock=clock,
             user_agent=order.user_agent,
             timeout_seconds=source.politeness.timeout_seconds,
             page_bytes=source.limits.page_bytes,
             allow_private_hosts=frozenset(source.allow_private_hosts),
-            temporary_directory=Path(spills),
+            temporary_directory=spills,
         )
+        undo.push_async_callback(transport.close)
         gate = RobotsGate(frontier, transport, paces, clock, order.user_agent, source.politeness)
         visits = Visits(
             source,
@@ -153,12 +159,11 @@ async def _crawl(
             CookieJar(clock),
             clock,
         )
-        dispatch = Dispatch(frontier, paces, clock)
         parts = Parts(
             order=order,
             frontier=frontier,
             ledger=ledger,
-            dispatch=dispatch,
+            dispatch=Dispatch(frontier, paces, clock),
             gate=gate,
             paces=paces,
             visits=visits,
@@ -167,11 +172,46 @@ async def _crawl(
             report=report,
             guard_disk=_disk_guard({state, Path(order.output_dir)}, order.spool_full_percent),
         )
-        try:
-            return await Engine(parts).run()
-        finally:
-            await transport.close()
-            recorder.close()
+        if source.engine in ("browser", "auto"):
+            parts.most_in_flight = IN_FLIGHT_A_TAB * source.browser.tabs
+            visits.enricher = await undo.enter_async_context(_browser(parts, spills))
+        return await Engine(parts).run()
+
+
+def _browser(parts: Parts, spills: Path) -> AbstractAsyncContextManager[Enricher]:
+    # Late: it is an extra, and a crawl without it does not wait for its imports.
+    from healtharchive.crawl.browser.chromium import Launch
+    from healtharchive.crawl.browser.enricher import browser_engine
+    from healtharchive.crawl.browser.gathering import Means
+    from healtharchive.crawl.browser.kept import Kept
+
+    order, visits = parts.order, parts.visits
+    means = Means(
+        visits.transport,
+        visits.ledger,
+        visits.recorder,
+        Kept(spills),
+        spills,
+        claim=parts.dispatch.leave,
+        why_again=why_again,
+        introduce=visits.record_dns,
+        follow=visits.follow,
+    )
+    return browser_engine(
+        order.source.browser,
+        automatic=order.source.engine == "auto",
+        means=means,
+        launch=Launch(
+            parent=_state(order) / BROWSERS_NAME,
+            executable=order.browser,
+            user_agent=order.user_agent,
+            languages=order.source.languages,
+            memory_bytes=order.browser_memory_bytes,
+            recycle_pages=order.source.browser.recycle_pages,
+        ),
+        clock=parts.clock,
+        report=parts.report,
+    )
 
 
 def _state(order: CrawlOrder) -> Path:

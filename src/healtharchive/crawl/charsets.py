@@ -59,6 +59,12 @@ def text_of(body: bytes, declared: str | None) -> str:
     return body[mark_bytes:].decode(codec, "replace")
 
 
+def named_charset(content_type: str) -> str | None:
+    """The charset that a Content-Type field names, None when it names none."""
+    _, found, value = content_type.lower().partition("charset=")
+    return value.partition(";")[0].strip(" \"'") or None if found else None
+
+
 @lru_cache(maxsize=256)
 def known_codec(label: str) -> str | None:
     """Python's name for a charset label, None when it is none."""

@@ -17,6 +17,8 @@ from healtharchive.warc.http1 import (
 )
 from healtharchive.warc.payload import HttpHead
 
+SWITCHING = 101  # what follows is another protocol, which nobody asked for
+
 
 class NoAnswer(Exception):
     """No usable answer came: `kind` is timeout, disconnect or protocol."""
@@ -61,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Reception] | None = None
         self._reception = Reception(directory)
+        self._method = "GET"
         self._framing: Body | None = None
         self._buffer = bytearray()
         self._heard_at = 0.0
@@ -111,8 +114,10 @@ class Connection(asyncio.Protocol):
 
     # -- an exchange ---------------------------------------------------------------------------
 
-    async def exchange(self, request: bytes, total_seconds: float) -> Reception:
-        """Send a request and wait for its answer.
+    async def exchange(
+        self, request: bytes, total_seconds: float, *, method: str = "GET"
+    ) -> Reception:
+        """Send a request of this method and wait for its answer.
 
         NoAnswer when none came; an answer that was cut off is one, with `truncated`. OSError is
         the disk's, where a long body is kept.
@@ -121,6 +126,7 @@ class Connection(asyncio.Protocol):
         self.used += 1
         self.reusable = False
         self._reception = Reception(self._directory)
+        self._method = method
         self._framing = None
         self._buffer.clear()
         self._waiter = self._loop.create_future()
@@ -159,7 +165,7 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         while (head := take_head(self._buffer)) is not None:
             rest = bytes(self._buffer[head.size_bytes :])
-            if 100 <= (head.status or 0) < 200 and head.status != 101:
+            if 100 <= (head.status or 0) < 200 and head.status != SWITCHING:
                 self._buffer = bytearray(rest)  # an interim answer; the real one follows
                 if not rest:
                     return
@@ -169,7 +175,7 @@ class Connection(asyncio.Protocol):
             return
 
     def _begin_body(self, head: HttpHead, head_bytes: bytes, rest: bytes) -> None:
-        framing = self._framing = body_of(head)
+        framing = self._framing = body_of(head, self._method)
         reception = self._reception
         reception.head = head
         reception.head_bytes = head_bytes
@@ -208,6 +214,7 @@ class Connection(asyncio.Protocol):
             and not left_over
             and not framing.needs_close
             and not self.closed
+            and reception.head.status != SWITCHING
             and keeps_alive(reception.head)
         )
         waiter, self._waiter = self._waiter, None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from healtharchive.crawl.batch import FoundUrl, Kind, QueuedUrl
+from healtharchive.crawl.charsets import named_charset
 from healtharchive.crawl.links import Link, links_of
 from healtharchive.crawl.recorder import header_value, mime_of
 from healtharchive.crawl.scope import Scope
@@ -87,6 +88,12 @@ class Discovery:
         elif queued.kind is not Kind.ROBOTS and exchange.status < 400:
             self._judge(discovered, queued, _links(exchange))
         return discovered
+
+    def add_links(self, discovered: Discovered, queued: QueuedUrl, urls: Iterable[str]) -> None:
+        """Links that were found otherwise than in the answer's bytes: in what was rendered."""
+        links = ((canonicalize(raw, queued.url), raw) for raw in urls)
+        pages = (Link(url, False, holds_session(raw)) for url, raw in links if url)
+        self._judge(discovered, queued, pages)
 
     def _follow(self, discovered: Discovered, queued: QueuedUrl, location: str) -> None:
         target = canonicalize(location, queued.url) if location else None
@@ -171,10 +178,5 @@ def _links(exchange: Exchange) -> list[Link]:
     body = exchange.entity()
     if encoding:
         body = decode_content(body, encoding, PARSED_BYTES).data
-    charset = _charset(header_value(exchange, "content-type"))
+    charset = named_charset(header_value(exchange, "content-type"))
     return links_of(body, mime, charset, exchange.url, exchange.headers)
-
-
-def _charset(content_type: str) -> str | None:
-    _, found, value = content_type.lower().partition("charset=")
-    return value.partition(";")[0].strip(" \"'") or None if found else None

@@ -73,6 +73,17 @@ class Dispatch:
         """A URL that could not be asked for after all, first in line again."""
         self._waiting.setdefault(origin, deque()).appendleft(queued)
 
+    def leave(self, url_id: int) -> bool:
+        """Leave a URL to somebody who has its answer; False when it is being fetched already."""
+        if url_id not in self.busy:
+            return True
+        for waiting in self._waiting.values():
+            here = [each for each in waiting if each.id == url_id]
+            if here:
+                waiting.remove(here[0])  # busy it stays, until its answer is committed
+                return True
+        return False
+
     def wait_seconds(self) -> float:
         """How long until some host may be asked again; infinite while none is waiting."""
         now = self._clock.monotonic()

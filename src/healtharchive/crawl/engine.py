@@ -39,6 +39,7 @@ class Parts:
     clock: Clock
     report: Callable[[Report], None]
     guard_disk: Callable[[], None]
+    most_in_flight: int = MAX_IN_FLIGHT
 
 
 class Engine:
@@ -89,7 +90,7 @@ class Engine:
     def _start_from(self, origin: str) -> None:
         dispatch, gate = self._parts.dispatch, self._parts.gate
         while (head := dispatch.head(origin)) is not None:
-            if len(self._active) >= MAX_IN_FLIGHT or not dispatch.may_start(origin):
+            if len(self._active) >= self._parts.most_in_flight or not dispatch.may_start(origin):
                 return
             if dispatch.robots_first(origin):
                 gate.asking.add(origin)
@@ -141,7 +142,7 @@ class Engine:
             seconds = min(seconds, max(0.0, self._parts.order.commit_seconds - age))
         if not self._active and not self._asking:
             seconds = min(seconds, self._until_postponed())
-        if len(self._active) >= MAX_IN_FLIGHT:
+        if len(self._active) >= self._parts.most_in_flight:
             seconds = LONGEST_PAUSE_SECONDS
         timer = asyncio.get_running_loop().call_later(max(0.001, seconds), self._wake.set)
         await self._wake.wait()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
 from healtharchive.crawl.batch import Capture
+from healtharchive.crawl.enrichment import nothing_attached
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.transport import Exchange
 from healtharchive.warc.digest import label, sha256_hex
@@ -51,24 +52,38 @@ class Recorder:
         if self._editions is not None:
             self._editions.close()
 
-    def records(self, url_id: int, exchange: Exchange) -> tuple[Iterable[bytes], Capture]:
-        """The gzip members of an exchange, and its capture with offsets relative to the span."""
+    def records(
+        self,
+        url_id: int | None,
+        exchange: Exchange,
+        attached: Callable[[str], tuple[bytes, ...]] = nothing_attached,
+    ) -> tuple[Iterable[bytes], Capture]:
+        """The gzip members of an exchange, and its capture with offsets relative to the span.
+
+        What is `attached` to the response's record id comes first in the span: whoever reads the
+        file from the beginning has it at hand when the response comes.
+
+        Without a `url_id` the answer is recorded in full, and no later record refers to it: a
+        reader who looks for a URL's original would not find it under another request's record.
+        """
         response_id = new_record_id()
+        beside = attached(response_id)
         request = _request_record(exchange, response_id)
-        original = self._original(exchange)
+        original = self._original(exchange) if url_id is not None else None
         if original is not None:
             kind = "revisit"
             second: Iterable[bytes] = (_revisit_record(exchange, response_id, original),)
         else:
             kind = "response"
             second = _response_record(exchange, response_id)
-            self._remember(exchange, response_id)
+            if url_id is not None:
+                self._remember(exchange, response_id)
         capture = Capture(
             kind=kind,
             span_offset=0,
             span_length=0,
-            records=2,
-            record_offset=len(request),
+            records=2 + len(beside),
+            record_offset=sum(map(len, beside)) + len(request),
             record_length=0,
             url_id=url_id,
             record_id=response_id,
@@ -79,7 +94,7 @@ class Recorder:
             captured_at=warc_date(exchange.started_at),
             truncated=exchange.truncated or None,
         )
-        return itertools.chain((request,), second), capture
+        return itertools.chain(beside, (request,), second), capture
 
     def _original(self, exchange: Exchange) -> Original | None:
         if not exchange.entity_bytes or exchange.truncated:

@@ -11,10 +11,22 @@ from healtharchive.crawl.scope import Scope
 from healtharchive.crawl.urls import canonicalize, host_of
 from healtharchive.model import declarations
 from healtharchive.model.errors import BadInput
-from healtharchive.model.source import Limits, Politeness, ScopeRules, Seed, SourceDefinition
+from healtharchive.model.source import (
+    BrowserOptions,
+    Limits,
+    Politeness,
+    ScopeRules,
+    Seed,
+    SourceDefinition,
+)
 
 CODE = re.compile(r"[a-z][a-z0-9-]{0,30}")
-PARTS: dict[str, type[Any]] = {"scope": ScopeRules, "politeness": Politeness, "limits": Limits}
+PARTS: dict[str, type[Any]] = {
+    "scope": ScopeRules,
+    "politeness": Politeness,
+    "limits": Limits,
+    "browser": BrowserOptions,
+}
 
 
 def load_all(extra: Path | None) -> dict[str, SourceDefinition]:

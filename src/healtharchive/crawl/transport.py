@@ -15,6 +15,7 @@ from pathlib import Path
 from healtharchive.crawl.addresses import Lookup, Resolved, Resolver, look_up, refusal
 from healtharchive.crawl.connection import Connection, NoAnswer, Reception
 from healtharchive.crawl.exchange import Exchange, SpooledBody
+from healtharchive.crawl.forwarding import forwarded_head
 from healtharchive.crawl.urls import host_of, origin_of
 from healtharchive.model.clock import Clock
 
@@ -26,6 +27,8 @@ IDLE_SECONDS = 15.0
 TOTAL_FACTOR = 40  # a body that keeps coming may take this many time-outs
 ADDRESSES_TRIED = 3
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+# Sent again on a new connection when a kept one turns out closed (RFC 9110 §9.2.2).
+IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 
 
 class FetchFailed(Exception):
@@ -95,15 +98,28 @@ class Transport:
     async def fetch(self, url: str, headers: Sequence[tuple[str, str]] = ()) -> Exchange:
         """GET a canonical URL. FetchFailed when no answer came; OSError is the disk's."""
         target = _Target.of(url)
-        request = self._request(target, headers)
+        return await self._ask(url, target, "GET", self._request(target, headers))
+
+    async def forward(
+        self, method: str, url: str, fields: Sequence[tuple[str, str]], body: bytes = b""
+    ) -> Exchange:
+        """Send somebody else's request: as `fetch`, with these header fields in this order.
+
+        But for what belongs to a connection, and for content codings the archive cannot take off.
+        """
+        target = _Target.of(url)
+        head = forwarded_head(method, target.path, target.authority, fields, len(body))
+        return await self._ask(url, target, method, head + body)
+
+    async def _ask(self, url: str, target: _Target, method: str, request: bytes) -> Exchange:
         started_at, began = self._clock.now(), self._clock.monotonic()
-        connection = self._take_idle(target.origin)
+        connection = self._take_idle(target.origin) if method in IDEMPOTENT else None
         reception: Reception | None = None
         if connection is not None:
-            reception = await self._use_kept(connection, request)
+            reception = await self._use_kept(connection, method, request)
         if reception is None:
             connection = await self._connect(target)
-            reception = await self._exchange(connection, request)
+            reception = await self._exchange(connection, method, request)
         assert connection is not None
         if connection.reusable:
             self._keep(target.origin, connection)
@@ -129,18 +145,22 @@ class Transport:
         head = f"GET {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n{self._fields}{more}\r\n"
         return head.encode("utf-8")
 
-    async def _use_kept(self, connection: Connection, request: bytes) -> Reception | None:
+    async def _use_kept(
+        self, connection: Connection, method: str, request: bytes
+    ) -> Reception | None:
         """Use a kept connection; None when the server had closed it before a byte came back."""
+        seconds = self._timeout_seconds * TOTAL_FACTOR
         try:
-            return await connection.exchange(request, self._timeout_seconds * TOTAL_FACTOR)
+            return await connection.exchange(request, seconds, method=method)
         except NoAnswer as error:
             if error.kind == "disconnect" and error.untouched:
                 return None
             raise FetchFailed(error.kind, error.detail) from error
 
-    async def _exchange(self, connection: Connection, request: bytes) -> Reception:
+    async def _exchange(self, connection: Connection, method: str, request: bytes) -> Reception:
+        seconds = self._timeout_seconds * TOTAL_FACTOR
         try:
-            return await connection.exchange(request, self._timeout_seconds * TOTAL_FACTOR)
+            return await connection.exchange(request, seconds, method=method)
         except NoAnswer as error:
             raise FetchFailed(error.kind, error.detail) from error
 

@@ -10,11 +10,12 @@ from healtharchive.crawl.batch import Capture, Kind, QueuedUrl
 from healtharchive.crawl.cookies import CookieJar
 from healtharchive.crawl.discovery import Discovered, Discovery
 from healtharchive.crawl.ending import Ending
+from healtharchive.crawl.enrichment import Enricher, Enrichment
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.gate import Reading, RobotsGate
 from healtharchive.crawl.hosts import Paces
 from healtharchive.crawl.ledger import Ledger
-from healtharchive.crawl.recorder import Recorder, header_value
+from healtharchive.crawl.recorder import Recorder, header_value, mime_of
 from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
 from healtharchive.crawl.urls import host_of, origin_of
 from healtharchive.model.blame import Blame
@@ -48,6 +49,7 @@ class Visits:
     paces: Paces
     cookies: CookieJar
     clock: Clock
+    enricher: Enricher | None = None
     trouble: Ending | None = None
     pages: int = 0
     _seed_origins: frozenset[str] = frozenset()
@@ -109,7 +111,7 @@ class Visits:
         self._hear_from(origin)
         self.cookies.store(queued.url, exchange.headers)
         self._adjust_pace(origin, exchange)
-        reason = _why_again(exchange)
+        reason = why_again(exchange)
         if reason and queued.tries + 1 < self.source.politeness.url_tries:
             self._retry(queued, reason)
             return
@@ -125,9 +127,16 @@ class Visits:
 
     async def _record(self, origin: str, queued: QueuedUrl, exchange: Exchange) -> None:
         rules = await self.gate.read(exchange) if queued.kind is Kind.ROBOTS else None
-        await self._record_dns(origin)
+        await self.record_dns(origin)
+        enrichment = await self._enrich(queued, exchange)
+        if enrichment.again and queued.tries + 1 < self.source.politeness.url_tries:
+            self._retry(queued, enrichment.again)
+            return
         discovered = self.discovery.of_answer(queued, exchange)
-        pieces, capture = self.recorder.records(queued.id, exchange)
+        self.discovery.add_links(discovered, queued, enrichment.links)
+        for what in (*enrichment.remarks, *filter(None, [enrichment.again])):
+            discovered.remark(what)
+        pieces, capture = self.recorder.records(queued.id, exchange, enrichment.attached)
         await self.ledger.append(pieces, capture)
         # No await from here on: the capture and what it leads to are in one commit.
         if rules is not None:
@@ -135,7 +144,15 @@ class Visits:
         self._keep(discovered)
         self.pages += queued.kind in PAGE_KINDS
 
-    async def _record_dns(self, origin: str) -> None:
+    async def _enrich(self, queued: QueuedUrl, exchange: Exchange) -> Enrichment:
+        """What the browser has to say of a page; nothing where there is none, or no page."""
+        page = queued.kind in PAGE_KINDS and exchange.status == 200 and not exchange.truncated
+        if self.enricher is None or not page or "html" not in mime_of(exchange):
+            return Enrichment()
+        return await self.enricher.enrich(queued, exchange)
+
+    async def record_dns(self, origin: str) -> None:
+        """Record what the origin's host resolved to, once a job (WARC 1.1 §6.3, "dns")."""
         if origin in self._dns_recorded:
             return
         self._dns_recorded.add(origin)
@@ -146,6 +163,10 @@ class Visits:
         piece = dns_record(host, resolved.addresses, resolved.ttl_seconds, self.clock.now())
         await self.ledger.append((piece,), Capture("dns", 0, 0, 1, 0, 0))
         self.ledger.batch.dns_recorded.append(origin)
+
+    def follow(self, queued: QueuedUrl, exchange: Exchange) -> None:
+        """Take up what an answer leads to that somebody else records, in the same commit."""
+        self._keep(self.discovery.of_answer(queued, exchange))
 
     def _keep(self, discovered: Discovered) -> None:
         batch = self.ledger.batch
@@ -266,7 +287,7 @@ class Visits:
             return None
 
 
-def _why_again(exchange: Exchange) -> str:
+def why_again(exchange: Exchange) -> str:
     """Why an answer is worth another try, or empty."""
     if exchange.status in TRANSIENT_STATUSES:
         return f"answered {exchange.status}"

@@ -33,6 +33,8 @@ class CrawlOrder:
     commit_bytes: int = 8_000_000
     stop_seconds: float = 20.0
     spool_full_percent: float = 100.0  # a fuller disk ends the attempt
+    browser: str = "chromium"  # the program, for engines that render pages
+    browser_memory_bytes: int = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

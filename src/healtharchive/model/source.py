@@ -82,7 +82,8 @@ class SourceDefinition:
     """All that is known of a source before it is crawled.
 
     `allow_private_hosts` names hosts (exactly as in the URL) whose addresses may be loopback,
-    private or link-local; every other host that resolves there is refused.
+    private or link-local; every other host that resolves there is refused. `engine`: plain HTTP;
+    every page in a browser; or page by page what it needs.
     """
 
     code: str
@@ -96,6 +97,7 @@ class SourceDefinition:
     politeness: Politeness = field(default_factory=Politeness)
     limits: Limits = field(default_factory=Limits)
     allow_private_hosts: tuple[str, ...] = ()
-    engine: Literal["http"] = "http"
+    engine: Literal["http", "browser", "auto"] = "http"
+    browser: BrowserOptions = field(default_factory=BrowserOptions)
     order: int = 100
     description: str = ""

@@ -71,7 +71,7 @@ def page_text(
     text, problem = _characters(data, content_type)
     if kind == "html":
         return _of_html(text, content_language, problem)
-    body = _tidy(text, MOST_TEXT_CHARS)
+    body = tidy(text)
     title = body.lstrip().partition("\n")[0][:MOST_TITLE_CHARS].strip()
     return PageText("text", title, body, language_of(body, content_language), problem)
 
@@ -83,11 +83,11 @@ def _of_html(page: str, content_language: str, problem: str) -> PageText:
         return PageText("html", "", "", "", f"the HTML cannot be parsed: {error}")
     root = tree.document.query_selector("html") if tree.document else None
     declared = (root.getattr("lang") or root.getattr("xml:lang") or "") if root else ""
-    title = " ".join(_tidy(tree.title or "", MOST_TITLE_CHARS).split()) or _heading(tree)
+    title = " ".join(tidy(tree.title or "", MOST_TITLE_CHARS).split()) or _heading(tree)
     text = extract_plain_text(tree, alt_texts=False, skip_elements=BOILERPLATE)
     if not text.strip():  # a page that is all header, or wrong mark-up that swallowed the rest
         text = extract_plain_text(tree, alt_texts=False)
-    text = _tidy(text, MOST_TEXT_CHARS)
+    text = tidy(text)
     return PageText("html", title, text, language_of(text, declared or content_language), problem)
 
 
@@ -98,8 +98,8 @@ def _heading(tree: HTMLTree) -> str:
 
 def _of_pdf(data: bytes, content_language: str) -> PageText:
     found = pdf_text(data)
-    text = _tidy(found.text, MOST_TEXT_CHARS)
-    title = " ".join(_tidy(found.title, MOST_TITLE_CHARS).split())
+    text = tidy(found.text)
+    title = " ".join(tidy(found.title, MOST_TITLE_CHARS).split())
     if not title:
         title = text.lstrip().partition("\n")[0][:MOST_TITLE_CHARS].strip()
     language = language_of(text, found.language or content_language)
@@ -119,7 +119,7 @@ def _characters(data: bytes, content_type: str) -> tuple[str, str]:
     return str(bytes_to_str(data, encoding or "utf-8", errors="replace")), problem
 
 
-def _tidy(text: str, limit: int) -> str:
+def tidy(text: str, limit: int = MOST_TEXT_CHARS) -> str:
     """Without control characters, which PostgreSQL and XML refuse, and lone surrogates."""
     printable = UNPRINTABLE.sub(" ", text[:limit])
     return printable.encode("utf-8", "replace").decode()

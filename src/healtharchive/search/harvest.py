@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 
 from healtharchive.model.captures import Capture
-from healtharchive.search.extract import PageText, kind_of, page_text
-from healtharchive.search.language import language_in_url
+from healtharchive.search.extract import PageText, kind_of, page_text, tidy
+from healtharchive.search.language import language_in_url, language_of
 from healtharchive.search.payloads import Payload
 from healtharchive.search.pdf import LARGEST_BYTES
 from healtharchive.warc.cdxj import stored_key
 from healtharchive.warc.claims import PAYLOAD_FIELD
+from healtharchive.warc.companions import Companions
 from healtharchive.warc.decoding import decode_content
 from healtharchive.warc.digest import label
 from healtharchive.warc.payload import HttpHead, http_head, payload_stream
@@ -44,16 +45,25 @@ class Harvest:
     payload: Payload | None = None
 
 
-def harvest(record: WarcRecord) -> Harvest | None:
+def harvest(record: WarcRecord, companions: Companions | None = None) -> Harvest | None:
     """What a record yields; None for records that are no captures of a URL.
+
+    `companions` have seen the records before it in its file.
 
     BadInput when the file has changed under the reader. OSError passes through.
     """
     if record.record_type not in CAPTURED_TYPES or not record.target_uri or not record.date:
         return None
     head = http_head(record)
-    if head is None:
+    beside = companions or Companions()
+    if head is None or beside.aside(record):
         return None
+    found = _harvest(record, head)
+    rendered = beside.text(record)
+    return found if rendered is None else _as_rendered(found, *rendered)
+
+
+def _harvest(record: WarcRecord, head: HttpHead) -> Harvest:
     mime = _mime(head)
     kind = kind_of(mime) if head.status in range(200, 300) else ""
     if record.record_type == "revisit":
@@ -67,6 +77,21 @@ def harvest(record: WarcRecord) -> Harvest | None:
     capture = _capture(record, head, mime, digest, body.size_bytes)
     page = page_of(head, kind, body.kept, capture.url) if kind else None
     return Harvest(capture, kind, page, _payload(record, capture))
+
+
+def _as_rendered(found: Harvest, title: str, text: str) -> Harvest:
+    """The harvest of a page whose text a browser has seen: that is what readers saw.
+
+    A script shell says the same on every page of its site, so that its captures are revisits of
+    each other; what was rendered is each one's own.
+    """
+    url = found.capture.url
+    before = found.page or PageText("html", "", "", language_in_url(url))
+    body = tidy(text)
+    page = PageText(
+        "html", title or before.title, body, language_of(body, before.language) or before.language
+    )
+    return replace(found, kind="", page=page)
 
 
 def page_of(head: HttpHead, kind: str, body: bytes, url: str) -> PageText:

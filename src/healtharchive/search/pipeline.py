@@ -7,7 +7,6 @@ and repeating changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,18 +33,18 @@ from healtharchive.model.progress import note_segments
 from healtharchive.search.extract import PageText
 from healtharchive.search.harvest import Harvest, body_of, harvest, page_of
 from healtharchive.search.index import IndexedPage, SearchIndex
+from healtharchive.search.manifest import manifest
 from healtharchive.search.payloads import PAYLOADS_NAME, Payload, Payloads
 from healtharchive.search.query import microseconds
 from healtharchive.search.stored import OutOfReach, fetch_in_child, find
 from healtharchive.search.stored import Stored as StoredRecord
 from healtharchive.search.writing import Turn
 from healtharchive.warc.cdxj import write_cdxj
+from healtharchive.warc.companions import Companions
 from healtharchive.warc.payload import http_head
 from healtharchive.warc.reader import BadRecord, read_records
 
-WARCS_NAME = "warcs"
 CDX_NAME = "cdx"
-MANIFEST_NAME = "manifest.jsonl"
 WARC_SUFFIX = ".warc.gz"
 BATCH_CAPTURES = 500
 BATCH_CHARS = 16_000_000
@@ -140,16 +139,6 @@ def index_job(order: IndexOrder, tools: Tools, unlisted: Sequence[SealedSegment]
     return tally
 
 
-def manifest(output_dir: Path) -> Iterator[SealedSegment]:
-    """The sealed segments that a job's directory lists; none when it never sealed one."""
-    path = output_dir / WARCS_NAME / MANIFEST_NAME
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        facts = json.loads(line)
-        yield SealedSegment(path=str(path.parent / facts["name"]), **facts)
-
-
 class _Segment:
     """The indexing of one WARC file."""
 
@@ -200,12 +189,14 @@ class _Segment:
         write_cdxj(path, directory / f"{name}.cdxj", on_bad=bad)
 
     def _harvests(self, path: Path) -> Iterator[Harvest]:
+        companions = Companions()
         for record in read_records(path):
             self._tools.check()
             if isinstance(record, BadRecord):
                 continue  # named already, by the CDXJ's reading
+            companions.note(record)
             try:
-                found = harvest(record)
+                found = harvest(record, companions)
             except BadInput as error:
                 self._name_trouble(record.offset, record.target_uri, error.what)
                 continue

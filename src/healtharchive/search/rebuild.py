@@ -15,7 +15,8 @@ from healtharchive.model.operator import reindex_job
 from healtharchive.model.orders import IndexOrder, SealedSegment
 from healtharchive.model.restoration import LostJob, job_in, jobs_that_are, restore_job
 from healtharchive.model.states import JobEvent, JobStatus
-from healtharchive.search.pipeline import WARCS_NAME, Tally, Tools, index_job, manifest
+from healtharchive.search.manifest import WARCS_NAME, manifest
+from healtharchive.search.pipeline import Tally, Tools, index_job
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.reader import WarcRecord, read_records
 

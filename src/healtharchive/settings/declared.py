@@ -162,6 +162,16 @@ class Settings:
         least=1,
         most=1_000_000_000,
     )
+    browser: str = _setting(
+        "The Chromium that renders pages: a program's name or path.", "chromium"
+    )
+    browser_memory_bytes: int = _setting(
+        "A browser with more resident memory than this is replaced by a new one.",
+        2_000_000_000,
+        unit="bytes",
+        least=300_000_000,
+        most=1_000_000_000_000,
+    )
     spool_warn_percent: float = _percent(
         "`status` warns when the disk under jobs_root is so full.", 75.0
     )

@@ -159,10 +159,10 @@ class ChunkedBody(Body):
         self._expecting = _Expecting.DATA if self._left else _Expecting.TRAILER
 
 
-def body_of(head: HttpHead) -> Body:
-    """How the body after this head of an answer to GET is framed (RFC 9112 §6.3)."""
+def body_of(head: HttpHead, method: str = "GET") -> Body:
+    """How the body after this head of an answer to such a request is framed (RFC 9112 §6.3)."""
     status = head.status or 0
-    if status in BODILESS or status < 200:
+    if method == "HEAD" or status in BODILESS or status < 200:
         return NoBody()
     if head.chunked:
         return ChunkedBody()

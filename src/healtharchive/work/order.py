@@ -33,6 +33,8 @@ def crawl_order(settings: Settings, job: Job, source: SourceDefinition, fence: i
         commit_bytes=settings.commit_bytes,
         stop_seconds=settings.stop_seconds,
         spool_full_percent=settings.spool_full_percent,
+        browser=settings.browser,
+        browser_memory_bytes=settings.browser_memory_bytes,
     )
 
 

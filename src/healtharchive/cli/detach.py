@@ -1,0 +1,342 @@
+"""Detached runs: one job in a transient systemd unit that outlives the login it was started from.
+
+Everything is asked before anything starts. The unit runs `run-db-job` with the same settings. They
+reach it by a file that only we and systemd can read, and that is removed once the unit has begun:
+a unit's own `Environment=` can be read by every user of the machine, a command line too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from healtharchive.cli import render
+from healtharchive.cli.session import Session
+from healtharchive.model.errors import BadInput, SetupError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from healtharchive.model.jobs import Job
+
+BOOTED = Path("/run/systemd/system")  # sd_booted(3): there only while systemd is the first process
+LINGER = Path("/var/lib/systemd/linger")
+SYSTEMD_SECONDS = 60.0
+# Beyond `stop_seconds`, for the worker to kill what does not end and to write how it ended.
+END_SECONDS = 30.0
+ALIVE = ("active", "activating", "deactivating", "reloading")
+# What a run needs of the environment beside its settings and the targets' own variables.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "XDG_RUNTIME_DIR")
+PREFIX = "HEALTHARCHIVE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A job that was started in a unit, and the commands to look at it and to stop it."""
+
+    job_id: int
+    unit: str
+    scope: Literal["system", "user"]
+    status_command: str
+    log_command: str
+    stop_command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """The systemd that is asked: the system's for root, one's own for everybody else."""
+
+    scope: Literal["system", "user"]
+
+    def words(self, program: str) -> list[str]:
+        """The beginning of a command line that speaks to it."""
+        return [program] if self.scope == "system" else [program, "--user"]
+
+    def ask(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """What a program of systemd's answers, whether it is content or not."""
+        command = [*self.words(program), *words]
+        try:
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=SYSTEMD_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SetupError(
+                f"systemd does not answer: {error}.", "`systemctl status` shows how it is."
+            ) from error
+
+    def runs(self, unit: str) -> bool:
+        """Whether a unit of this name runs, begins or ends now."""
+        state = self.ask("systemctl", "show", "--property=ActiveState", "--value", unit)
+        return state.stdout.strip() in ALIVE
+
+
+def run_detached(session: Session, job_id: int, *, until_settled: bool, as_json: bool) -> None:
+    """Start the job in a unit of its own and tell what that is called; an error when it cannot."""
+    detached = detach(session, job_id, until_settled=until_settled)
+    if as_json:
+        render.print_json(detached)
+        return
+    print(f"Job {job_id} runs in {detached.unit}, and goes on when you log out.")
+    print(f"  how it is      {detached.status_command}")
+    print(f"  what it says   {detached.log_command}")
+    print(f"  stop it        {detached.stop_command}")
+    print("What was captured by then is kept, and the job goes on from there when it runs again.")
+
+
+def detach(session: Session, job_id: int, *, until_settled: bool) -> Detached:
+    """The job, started in a unit. BadInput, NotFound or SetupError before anything has started."""
+    from healtharchive.model.jobs import get_job
+
+    unit = unit_name(session, job_id)
+    command = _command(job_id, until_settled=until_settled)
+    with session.database.read() as connection:
+        job = get_job(connection, job_id)
+    manager, trouble = _manager()
+    if manager is not None and manager.runs(unit):
+        stop = shlex.join([*manager.words("systemctl"), "stop", unit])
+        raise BadInput(f"Job {job_id} has a detached unit already: {unit}.", f"`{stop}` ends it.")
+    refuse_what_cannot_run(session, job, until_settled=until_settled)
+    if manager is None:
+        raise SetupError(
+            f"Job {job_id} cannot be detached: {trouble}.", _alternative(session, job_id, command)
+        )
+    with _settings_file(session) as file:
+        _start(manager, unit, _options(session, job, unit, file), command)
+    return Detached(
+        job_id,
+        unit,
+        manager.scope,
+        shlex.join([*manager.words("systemctl"), "status", unit]),
+        shlex.join([*manager.words("journalctl"), "-u", unit]),
+        shlex.join([*manager.words("systemctl"), "stop", unit]),
+    )
+
+
+def unit_name(session: Session, job_id: int) -> str:
+    """The unit of a job's detached runs: the same each time, and another one in another archive.
+
+    So systemd itself refuses a second run beside the first, whoever comes between our looks.
+    """
+    archive = session.database.engine.url.render_as_string(hide_password=True)
+    return f"healtharchive-job-{job_id}-{hashlib.sha256(archive.encode()).hexdigest()[:8]}.service"
+
+
+# -- whether it may run ----------------------------------------------------------------------
+
+
+def refuse_what_cannot_run(session: Session, job: Job, *, until_settled: bool) -> None:
+    """BadInput, and why, when a worker would not take the job now; it asks as a claim would.
+
+    A job that only waits is no obstacle to a run that goes on `until_settled`.
+    """
+    from healtharchive.model.attempts import Work
+    from healtharchive.model.journal import this_process
+    from healtharchive.model.leases import ClaimTerms, any_due
+    from healtharchive.work.holder import is_gone, this_holder
+
+    settings = session.settings
+    terms = ClaimTerms(
+        this_holder(),
+        this_process(),
+        settings.lease_seconds,
+        settings.starts_per_hour,
+        job.id,
+        settings.release_seconds,
+    )
+    with session.database.read() as connection:
+        due = any(any_due(session.database, connection, work, terms) for work in Work)
+    if due:
+        return
+    if job.lease_owner is not None:
+        if not is_gone(job.lease_owner):  # otherwise the run begins with its rescue
+            raise _held(session, job)
+        return
+    if job.settled or not until_settled:
+        raise _not_now(session, job)
+
+
+def _held(session: Session, job: Job) -> BadInput:
+    from healtharchive.model.units import units_of
+
+    with session.database.read() as connection:
+        unit = units_of(connection, [job.id]).get(job.id)
+    where = f"{job.lease_owner} (unit {unit})" if unit else f"{job.lease_owner}"
+    return BadInput(
+        f"Job {job.id} is {job.status} already, at {where}.",
+        f"`healtharchive pause --id {job.id}` stops it in good order.",
+    )
+
+
+def _not_now(session: Session, job: Job) -> BadInput:
+    if job.settled:
+        return BadInput(
+            f"Job {job.id} is {job.status}: there is nothing to run.",
+            f"`healtharchive why job {job.id}` tells how it came to that.",
+        )
+    wait = "With --until-settled the unit waits for that by itself."
+    reason = job.parked_reason or job.last_error or "it was put off"
+    now = session.clock.now()
+    if job.not_before is not None and job.not_before > now:
+        return BadInput(
+            f"Job {job.id} is {job.status} until {job.not_before:%Y-%m-%dT%H:%M:%SZ}: {reason}.",
+            f"`healtharchive retry-job --id {job.id}` lets it run now. {wait}",
+        )
+    if again := _next_start(session, job, now):
+        return BadInput(
+            f"Job {job.id} was started too often: not before {again:%Y-%m-%dT%H:%M:%SZ}.", wait
+        )
+    return BadInput(
+        f"Job {job.id} is {job.status}, and nobody may claim it now: a target it needs is not well "
+        "or is being tried.",
+        f"`healtharchive storage status` shows them. {wait}",
+    )
+
+
+def _next_start(session: Session, job: Job, now: datetime) -> datetime | None:
+    from healtharchive.model.attempts import Work, next_start, recent_starts
+    from healtharchive.model.states import JobStatus
+
+    work = Work.INDEX if job.status is JobStatus.COMPLETED else Work.CRAWL
+    with session.database.read() as connection:
+        starts = recent_starts(connection, job.id, work, now)
+    return next_start(starts, session.settings.starts_per_hour, now)
+
+
+# -- systemd ---------------------------------------------------------------------------------
+
+
+def _manager() -> tuple[Manager | None, str]:
+    """The systemd to ask; or none, and why."""
+    if not BOOTED.is_dir() or shutil.which("systemd-run") is None:
+        return None, "this machine is not run by systemd"
+    if os.geteuid() == 0:
+        return Manager("system"), ""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    manager = Manager("user")
+    if manager.ask("systemctl", "show", "--property=Version").returncode:
+        return None, f"user {user} has no systemd of their own here"
+    if not (LINGER / user).exists():
+        return None, (
+            f"what user {user} runs in systemd ends with their last login, "
+            f"until `loginctl enable-linger {user}` allows it to stay"
+        )
+    return manager, ""
+
+
+def _options(session: Session, job: Job, unit: str, settings_file: Path) -> list[str]:
+    """The unit's own properties, for systemd-run."""
+    campaign = f", {job.campaign}" if job.campaign else ""
+    # Only the worker is sent the signal: it lets the crawl commit, and then ends it.
+    properties = {
+        "EnvironmentFile": str(settings_file),
+        "KillMode": "mixed",
+        "TimeoutStopSec": f"{session.settings.stop_seconds + END_SECONDS:g}",
+        # A crawl that the kernel ends for its memory is the worker's to deal with.
+        "OOMPolicy": "continue",
+        "SyslogIdentifier": unit.removesuffix(".service"),
+    }
+    return [
+        f"--unit={unit}",
+        "--collect",
+        "--service-type=exec",
+        "--working-directory=/",
+        f"--description=HealthArchive job {job.id} ({job.source}{campaign})",
+        *(f"--property={name}={value}" for name, value in properties.items()),
+    ]
+
+
+def _start(manager: Manager, unit: str, options: list[str], command: list[str]) -> None:
+    done = manager.ask("systemd-run", "--no-ask-password", *options, *command)
+    if done.returncode == 0:
+        return
+    said = " ".join(done.stderr.split()) or f"systemd-run ended with {done.returncode}"
+    if "already" in said:  # somebody else's, since we looked
+        raise BadInput(f"The unit {unit} is there already.", f"`systemctl status {unit}` shows it.")
+    raise SetupError(
+        f"systemd did not start {unit}: {said.rstrip('.')}.", "`journalctl -xe` may tell more."
+    )
+
+
+def _command(job_id: int, *, until_settled: bool) -> list[str]:
+    further = ["--until-settled"] if until_settled else []
+    program = [sys.executable, "-m", "healtharchive.cli.main"]
+    return [*program, "run-db-job", "--id", str(job_id), *further]
+
+
+def _alternative(session: Session, job_id: int, command: list[str]) -> str:
+    log = session.settings.data_dir / f"job-{job_id}.log"
+    installed = shutil.which("healtharchive")
+    words = [installed, *command[3:]] if installed else command
+    run = f"setsid nohup {shlex.join(words)} > {shlex.quote(str(log))} 2>&1 < /dev/null &"
+    return f"This outlives the login too: `{run}` Or let a worker run it: `healtharchive worker`."
+
+
+# -- its settings ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _settings_file(session: Session) -> Iterator[Path]:
+    """The environment of the unit as a file, for as long as the block; nobody else can read it."""
+    directory = session.settings.state_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix="detached-", suffix=".env", dir=directory)
+    except OSError as error:
+        raise SetupError(
+            f"The settings for the unit cannot be written to {directory}: {error.strerror}.",
+            "Make it writable for this user or set HEALTHARCHIVE_STATE_DIR to another directory.",
+        ) from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(environment_text(environment_for(session)))
+        yield Path(name)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+
+
+def environment_for(session: Session) -> dict[str, str]:
+    """The environment of the unit: the settings as they are now, and what little else it needs."""
+    from healtharchive.settings import environment_of
+
+    wanted: Callable[[str], bool] = {*PASSED_ON, *_named_by_targets(session)}.__contains__
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith(PREFIX) or wanted(name)
+    }
+    return {**kept, **environment_of(session.settings)}
+
+
+def _named_by_targets(session: Session) -> set[str]:
+    """The variables that the options of targets are read from (`env:NAME`)."""
+    from healtharchive.model.targets import list_targets
+
+    with session.database.read() as connection:
+        targets = list_targets(connection)
+    options = (value for each in targets for value in each.definition.options.values())
+    return {value.removeprefix("env:") for value in options if value.startswith("env:")}
+
+
+def environment_text(environment: Mapping[str, str]) -> str:
+    """The variables as systemd reads them from a file (systemd.exec(5), EnvironmentFile=)."""
+    return "".join(f'{name}="{_escaped(value)}"\n' for name, value in environment.items())
+
+
+def _escaped(value: str) -> str:
+    return "".join(f"\\{c}" if c in '\\"`$' else c for c in value)

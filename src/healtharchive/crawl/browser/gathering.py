@@ -1,0 +1,344 @@
+"""One page's traffic while a browser renders it: fetched by our transport, recorded, relayed.
+
+A URL that the browser asks for is captured as if the frontier had sent for it. Nothing is admitted
+to the frontier before its answer is there: a browser that dies leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from healtharchive.crawl.batch import Admission, FoundUrl, Kind, QueuedUrl
+from healtharchive.crawl.browser.asking import Asking
+from healtharchive.crawl.browser.kept import Flight, Kept, copied
+from healtharchive.crawl.browser.proxy import Canned, ProxyRequest
+from healtharchive.crawl.frontier_schema import EXCLUDED, FAILED
+from healtharchive.crawl.ledger import Ledger
+from healtharchive.crawl.recorder import Recorder
+from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
+from healtharchive.crawl.urls import origin_of
+from healtharchive.model.errors import LeaseLost
+
+CLOSE_SECONDS = 10.0
+MOST_RELOADS = 3  # of the page itself, each of them fetched anew
+LASTING = (200, 301, 308, 404, 410)  # worth keeping for the next page that asks
+PARTIAL = (206, 304, 416)  # no answer that a URL is captured by
+STAY = Canned(204)  # a browser that is answered so stays on the page it shows
+
+
+async def _nothing_before(_: str) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the gatherings of one attempt work with, and what its engine has to say.
+
+    `may_fetch`: why a URL is not to be asked for, or empty. `claim`: whether the engine leaves
+    this URL of the frontier to the gathering; not while it visits it itself. `why_again`: why an
+    answer is worth another try, or empty; its URL is queued then. `introduce`: what is to be
+    recorded of an origin before its first capture. `follow`: takes up what a capture leads to, in
+    the same commit.
+    """
+
+    transport: Transport
+    ledger: Ledger
+    recorder: Recorder
+    kept: Kept
+    directory: Path
+    may_fetch: Callable[[str], str] = lambda _: ""
+    claim: Callable[[int], bool] = lambda _: True
+    why_again: Callable[[Exchange], str] = lambda _: ""
+    introduce: Callable[[str], Awaitable[None]] = _nothing_before
+    follow: Callable[[QueuedUrl, Exchange], None] = lambda _queued, _exchange: None
+
+
+@dataclass(slots=True)
+class Traffic:
+    """How much there was. Each request that was let through is counted under one of the others.
+
+    `given`: answered with the page's own exchange; `kept`: with what another had fetched;
+    `recorded`; `repeated`: fetched, but in the archive already; `queued`: fetched, to be tried
+    again by the crawl; `failed`: no answer, or refused; `stayed`: navigations that were not
+    followed. `bytes`: of what was fetched.
+    """
+
+    requests: int = 0
+    given: int = 0
+    kept: int = 0
+    recorded: int = 0
+    repeated: int = 0
+    queued: int = 0
+    failed: int = 0
+    stayed: int = 0
+    bytes: int = 0
+
+
+class Gathering:
+    """The answerer of one page.
+
+    `exchange` is the page's own, fetched before; it stays the caller's, to record and to close.
+    Without it the page is fetched and recorded like the rest; `page_recorded` says whether it was.
+    `navigations` are the URLs the page wanted to go to instead. `fatal` is the first error of the
+    disk, of the lease or of ours: it ends the attempt, and `settled` and `close` raise it.
+    """
+
+    def __init__(self, page: QueuedUrl, exchange: Exchange | None, means: Means) -> None:
+        self.traffic = Traffic()
+        self.navigations: list[str] = []
+        self.fatal: BaseException | None = None
+        self.page_recorded = exchange is not None
+        self._page = page
+        self._exchange = exchange
+        self._means = means
+        self._reloads = 0
+        self._told: set[str] = set()  # identities of requests that are recorded without a URL
+        self._tasks: set[asyncio.Task[Exchange | Canned]] = set()
+        self._writing: set[asyncio.Task[object]] = set()
+        self._closed = False
+        self._changed = asyncio.Event()
+        self._quiet_since = asyncio.get_running_loop().time()
+
+    # -- for the proxy -------------------------------------------------------------------------
+
+    async def answer(self, request: ProxyRequest) -> Exchange | Canned:
+        """See `Answerer`."""
+        self.traffic.requests += 1
+        task = asyncio.create_task(self._answer(Asking.of(request)))
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise FetchFailed("closed", "the page is no longer rendered") from None
+            task.add_done_callback(_let_go)  # nobody is left to relay it
+            raise
+
+    def _note_end(self, task: asyncio.Task[Exchange | Canned]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            self.traffic.failed += 1
+        if error is not None and not isinstance(error, FetchFailed):
+            self.fatal = self.fatal or error  # a bug; what it left in flight must not be waited for
+        self._quiet_since = asyncio.get_running_loop().time()
+        self._changed.set()
+
+    # -- for whoever renders the page ----------------------------------------------------------
+
+    async def settled(self, quiet_seconds: float, deadline: float) -> bool:
+        """Wait until no request was under way for so long; False at the deadline (loop time).
+
+        Raises `fatal`.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            self._raise_fatal()
+            now = loop.time()
+            due = deadline if self._tasks else self._quiet_since + quiet_seconds
+            if not self._tasks and now >= due:
+                return True
+            if now >= deadline:
+                return False
+            self._changed.clear()
+            timer = loop.call_later(max(0.001, min(due, deadline) - now), self._changed.set)
+            await self._changed.wait()
+            timer.cancel()
+
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Answer nothing more, and wait for what is under way; what is late is not fetched.
+
+        What has its answer is recorded in any case. Raises `fatal`.
+        """
+        self._closed = True
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
+            for task in late - self._writing:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        self._raise_fatal()
+
+    def _raise_fatal(self) -> None:
+        if self.fatal is not None:
+            raise self.fatal
+
+    # -- one request ---------------------------------------------------------------------------
+
+    async def _answer(self, asking: Asking) -> Exchange | Canned:
+        try:
+            if self._closed:
+                raise FetchFailed("closed", "the page is no longer rendered")
+            if self.fatal is not None:
+                raise FetchFailed("archive", "nothing more can be recorded")
+            if asking.navigation and not self._may_go(asking):
+                self.traffic.stayed += 1
+                return STAY
+            if self._exchange is not None and self._is_page(asking):
+                given, self._exchange = self._exchange, None
+                self.traffic.given += 1
+                return copied(given, self._means.directory)
+            self._refuse(asking)
+            if asking.plain and asking.canonical and not asking.navigation:
+                return await self._shared(asking)
+            return await self._fetched(asking)
+        except (OSError, sqlite3.Error, LeaseLost) as error:
+            self.fatal = self.fatal or error
+            raise FetchFailed("archive", f"it could not be recorded: {error}") from error
+
+    def _is_page(self, asking: Asking) -> bool:
+        return asking.plain and asking.canonical == self._page.url
+
+    def _may_go(self, asking: Asking) -> bool:
+        """Whether the top frame may go there: to the page itself, not too often."""
+        if self._is_page(asking):
+            self._reloads += 1
+            return self._reloads <= 1 + MOST_RELOADS
+        if asking.plain and asking.canonical and asking.canonical not in self.navigations:
+            self.navigations.append(asking.canonical)
+        return False
+
+    def _refuse(self, asking: Asking) -> None:
+        if asking.streams:
+            raise FetchFailed("refused", "a stream without an end", permanent=True)
+        if reason := self._means.may_fetch(asking.request.url):
+            raise FetchFailed("refused", reason, permanent=True)
+
+    async def _shared(self, asking: Asking) -> Exchange:
+        """From what is kept, or fetched by one of all who ask for it."""
+        kept, key = self._means.kept, asking.canonical
+        since = kept.now()
+        while True:
+            if (known := kept.get(key, asking.fields, since)) is not None:
+                self.traffic.kept += 1
+                return known
+            if (flight := kept.flights.get(key)) is None:
+                return await self._fly(asking)
+            await flight.landed.wait()
+            if (failure := flight.failure) is not None:
+                raise FetchFailed(failure.kind, failure.detail, permanent=failure.permanent)
+
+    async def _fly(self, asking: Asking) -> Exchange:
+        kept, key = self._means.kept, asking.canonical
+        flight = kept.flights[key] = Flight()
+        try:
+            exchange = await self._fetched(asking)
+            task = asyncio.current_task()
+            assert task is not None
+            self._writing.add(task)
+            try:
+                lasting = exchange.status in LASTING and not exchange.truncated
+                await kept.put(key, asking.fields, exchange, lasting=lasting)
+                return exchange
+            except BaseException:
+                exchange.body.close()
+                raise
+            finally:
+                self._writing.discard(task)
+        except FetchFailed as failure:
+            flight.failure = failure
+            raise
+        finally:
+            del kept.flights[key]
+            flight.landed.set()
+
+    async def _fetched(self, asking: Asking) -> Exchange:
+        """Fetched and recorded. Whoever is waiting for it may go: it is recorded all the same."""
+        request, means = asking.request, self._means
+        url = request.url
+        async with means.kept.lane(origin_of(url)):
+            exchange = await means.transport.forward(
+                request.method, url, asking.fields, request.body
+            )
+        task = asyncio.current_task()
+        assert task is not None
+        self._writing.add(task)  # no cancelling from here on: see `close`
+        try:
+            self.traffic.bytes += len(exchange.response_head) + exchange.body.size_bytes
+            await self._record(asking, exchange)
+        except BaseException:
+            exchange.body.close()
+            raise
+        finally:
+            self._writing.discard(task)
+        return exchange
+
+    # -- recording -----------------------------------------------------------------------------
+
+    async def _record(self, asking: Asking, exchange: Exchange) -> None:
+        if asking.request.method != "GET" or exchange.status in PARTIAL or not asking.canonical:
+            await self._record_aside(asking, exchange)
+            return
+        if asking.canonical == self._page.url:
+            await self._record_page(exchange)
+            return
+        found = self._asset(asking.canonical)
+        if self._means.why_again(exchange):
+            self._means.ledger.batch.found.append(found)
+            self.traffic.queued += 1
+            return
+        (admission,) = await self._means.ledger.admit([found])
+        if admission.ours and self._means.claim(admission.id):
+            await self._capture(self._admitted(admission), exchange)
+        elif not admission.ours and self._was_given_up(admission):
+            await self._record_aside(asking, exchange)
+        else:
+            self.traffic.repeated += 1
+
+    def _asset(self, url: str) -> FoundUrl:
+        return FoundUrl(url, origin_of(url), Kind.ASSET, self._page.depth + 1, via_id=self._page.id)
+
+    async def _record_page(self, exchange: Exchange) -> None:
+        """The page is in flight already, by whoever renders it: nobody is asked for it."""
+        if self.page_recorded:
+            self.traffic.repeated += 1
+        elif self._means.why_again(exchange):
+            self.traffic.queued += 1
+        else:
+            self.page_recorded = True
+            await self._capture(self._page, exchange)
+
+    def _admitted(self, admission: Admission) -> QueuedUrl:
+        (row,) = self._means.ledger.frontier.ask(
+            "SELECT id, url, kind, depth, hops, tries FROM urls WHERE id = ?", (admission.id,)
+        )
+        return QueuedUrl(row[0], row[1], Kind(row[2]), *row[3:])
+
+    async def _capture(self, queued: QueuedUrl, exchange: Exchange) -> None:
+        means = self._means
+        await means.introduce(origin_of(queued.url))
+        await means.ledger.append(*means.recorder.records(queued.id, exchange))
+        # No await from here on: the capture and what it leads to are in one commit.
+        means.follow(queued, exchange)
+        self.traffic.recorded += 1
+
+    async def _record_aside(self, asking: Asking, exchange: Exchange) -> None:
+        """Record what is no URL's capture, once for the same request."""
+        if asking.identity in self._told:
+            self.traffic.repeated += 1
+            return
+        self._told.add(asking.identity)
+        await self._means.ledger.append(*self._means.recorder.records(None, exchange))
+        self.traffic.recorded += 1
+        if exchange.status == 206 and asking.canonical:
+            # A part plays to nobody: the crawl fetches the whole of it.
+            self._means.ledger.batch.found.append(self._asset(asking.canonical))
+
+    def _was_given_up(self, admission: Admission) -> bool:
+        """Whether the URL was settled without a capture."""
+        rows = self._means.ledger.frontier.ask(
+            "SELECT state FROM urls WHERE id = ?", (admission.id,)
+        )
+        return rows[0][0] in (FAILED, EXCLUDED)
+
+
+def _let_go(task: asyncio.Task[Exchange | Canned]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        answer = task.result()
+        if isinstance(answer, Exchange):
+            answer.body.close()

@@ -1,0 +1,60 @@
+"""What stands beside a response in a WARC file: what it was asked with, its rendered text."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+from healtharchive.warc.reader import WarcRecord
+
+T = TypeVar("T")
+
+TEXT_PREFIX = "urn:text:"  # as Browsertrix writes it
+TEXT_TYPE = "text/plain; charset=utf-8"
+MOST_WAITING = 64  # records whose response has not been read yet
+REQUEST_BYTES = 1 << 16
+RANGE = re.compile(rb"^range[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+def text_block(title: str, text: str) -> bytes:
+    """The block of a text's record: the title on a line of its own, an empty line, the text."""
+    return f"{' '.join(title.split())}\n\n{text}".encode("utf-8", "replace")
+
+
+class Companions:
+    """What was read of a file, from its beginning, that a response still to come refers to."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, tuple[str, str]] = {}
+        self._aside: dict[str, bool] = {}
+
+    def note(self, record: WarcRecord) -> None:
+        """Keep what a record says of another one."""
+        if record.record_type == "request":
+            request = record.block(REQUEST_BYTES)
+            if not request.startswith(b"GET ") or RANGE.search(request):
+                _keep(self._aside, record.headers.get("WARC-Concurrent-To", ""), True)
+        if record.record_type == "conversion" and _is_text(record):
+            title, _, text = record.block().decode("utf-8", "replace").partition("\n\n")
+            _keep(self._texts, record.headers.get("WARC-Refers-To", ""), (title, text))
+
+    def aside(self, record: WarcRecord) -> bool:
+        """Whether a response answers a part of its URL, or another method than GET.
+
+        It is kept, but is not what somebody sees who opens the URL.
+        """
+        return self._aside.pop(record.record_id, False)
+
+    def text(self, record: WarcRecord) -> tuple[str, str] | None:
+        """The title and the text that a response's page had when it was rendered; None if never."""
+        return self._texts.pop(record.record_id, None)
+
+
+def _is_text(record: WarcRecord) -> bool:
+    return (record.target_uri or "").startswith(TEXT_PREFIX)
+
+
+def _keep(kept: dict[str, T], key: str, value: T) -> None:
+    if len(kept) >= MOST_WAITING:
+        kept.pop(next(iter(kept)))
+    kept[key] = value
