@@ -108,6 +108,10 @@ class CrawlChild:
 
     def end(self) -> Report:
         """Its last report, which says how it ended; what it said on stderr when there is none."""
+        return self.all_reports()[-1]
+
+    def all_reports(self) -> list[Report]:
+        """Every report, the last of which says how it ended."""
         reports = self.reports()
         wait_for(
             lambda: self.process.poll() is not None,
@@ -116,7 +120,7 @@ class CrawlChild:
         )
         assert reports, self.errors.read_text()[-4000:]
         assert reports[-1].kind == "end", self.errors.read_text()[-4000:]
-        return reports[-1]
+        return reports
 
     def _send(self, line: bytes) -> None:
         assert self.process.stdin is not None

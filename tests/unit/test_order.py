@@ -30,7 +30,11 @@ def job_with(config: dict[str, object]) -> Job:
 def test_a_jobs_own_limits_replace_those_of_its_source_one_by_one() -> None:
     limits = with_overrides(SOURCE, job_with({"limits": {"pages": 5}})).limits
     assert (limits.pages, limits.depth) == (5, 9)
-    assert with_overrides(SOURCE, job_with({})) is SOURCE
+    assert with_overrides(SOURCE, job_with({})) == SOURCE
+
+
+def test_a_job_may_have_another_engine_than_its_source() -> None:
+    assert with_overrides(SOURCE, job_with({"engine": "browser"})).engine == "browser"
 
 
 def test_limits_that_are_no_numbers_name_the_job() -> None:

@@ -40,7 +40,7 @@ def job_with(**columns: object) -> Job:
     values: dict[str, object] = dict.fromkeys((each.name for each in dataclasses.fields(Job)), None)
     numbers = "id source_id position retry_count index_retry_count park_count park_streak"
     values |= dict.fromkeys(numbers.split(), 0)
-    values |= {"retry_budget": 3, "counts": Counts(), "status": JobStatus.RUNNING}
+    values |= {"retry_budget": 3, "config": {}, "counts": Counts(), "status": JobStatus.RUNNING}
     return Job(**{**values, **columns})  # type: ignore[arg-type]
 
 
@@ -69,6 +69,23 @@ def test_every_known_errno_parks_and_spends_no_retry(work: Work, number: int) ->
     assert ending.errno == number
     assert BUDGET[work] not in ending.columns
     assert ending.columns["not_before"] > NOW
+
+
+def test_a_failed_crawl_is_handed_to_the_engine_that_it_names_once_and_spends_no_retry() -> None:
+    report = Report("end", outcome="failed", reason="stalled", evidence={"next_engine": "http"})
+    outcome = outcome_of_report(report, progressed=True)
+    ending = decide(outcome, config={"limits": {"pages": 3}})
+    assert ending.event is JobEvent.RELEASE
+    assert ending.columns["config"] == {"limits": {"pages": 3}, "engine": "http"}
+    assert "retry_count" not in ending.columns
+    again = decide(outcome, config={"engine": "http"})
+    assert again.event is JobEvent.RETRY_LATER
+
+
+def test_an_engine_that_nobody_knows_is_no_engine() -> None:
+    report = Report("end", outcome="failed", evidence={"next_engine": "steam"})
+    ending = decide(outcome_of_report(report, progressed=True), config={})
+    assert ending.event is JobEvent.RETRY_LATER
 
 
 def test_waits_grow_with_each_park_and_begin_anew_after_a_good_run() -> None:

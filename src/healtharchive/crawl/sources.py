@@ -7,9 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import re2
+
 from healtharchive.crawl.scope import Scope
 from healtharchive.crawl.urls import canonicalize, host_of
 from healtharchive.model import declarations
+from healtharchive.model.container import ContainerOptions, problems
 from healtharchive.model.errors import BadInput
 from healtharchive.model.source import (
     BrowserOptions,
@@ -26,6 +29,7 @@ PARTS: dict[str, type[Any]] = {
     "politeness": Politeness,
     "limits": Limits,
     "browser": BrowserOptions,
+    "container": ContainerOptions,
 }
 
 
@@ -73,6 +77,17 @@ def of_one_site(url: str, **limits: Any) -> SourceDefinition:
     )
 
 
+def _check_engines(file: declarations.Declared, definition: SourceDefinition) -> None:
+    for pattern in (*definition.browser.always, *definition.browser.never):
+        try:
+            re2.compile(pattern)
+        except re2.error as error:
+            why = f"the browser's pattern {pattern!r} cannot be read: {error}"
+            raise file.bad(file.line_with(pattern), why) from error
+    for problem in problems(definition.container):
+        raise file.bad(file.line_of(["container"]), problem)
+
+
 def _checked(file: declarations.Declared, definition: SourceDefinition) -> SourceDefinition:
     if not CODE.fullmatch(definition.code):
         why = f"the code {definition.code!r} is not small letters, digits and hyphens"
@@ -86,6 +101,7 @@ def _checked(file: declarations.Declared, definition: SourceDefinition) -> Sourc
     except BadInput as error:
         wrong = error.what.partition("rule '")[2].partition("'")[0]
         raise file.bad(file.line_with(wrong), error.what.rstrip(".")) from error
+    _check_engines(file, definition)
     for seed in definition.seeds:
         url = canonicalize(seed.url)
         line = file.line_with(seed.url)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from healtharchive.model.container import ContainerOptions
+
+EngineName = Literal["http", "browser", "auto", "container"]
+
 
 @dataclass(frozen=True, slots=True)
 class Seed:
@@ -83,7 +87,7 @@ class SourceDefinition:
 
     `allow_private_hosts` names hosts (exactly as in the URL) whose addresses may be loopback,
     private or link-local; every other host that resolves there is refused. `engine`: plain HTTP;
-    every page in a browser; or page by page what it needs.
+    every page in a browser; page by page what it needs (auto); or a crawler in a container.
     """
 
     code: str
@@ -97,7 +101,8 @@ class SourceDefinition:
     politeness: Politeness = field(default_factory=Politeness)
     limits: Limits = field(default_factory=Limits)
     allow_private_hosts: tuple[str, ...] = ()
-    engine: Literal["http", "browser", "auto"] = "http"
+    engine: EngineName = "http"
     browser: BrowserOptions = field(default_factory=BrowserOptions)
+    container: ContainerOptions = field(default_factory=ContainerOptions)
     order: int = 100
     description: str = ""

@@ -48,13 +48,19 @@ def state_dir_of(settings: Settings, job_id: int) -> Path:
     return settings.state_dir / f"job-{job_id}"
 
 
-def index_order(job: Job, fence: int) -> IndexOrder:
+def index_order(settings: Settings, job: Job, fence: int) -> IndexOrder:
     """The order of an index child."""
-    return IndexOrder(job_id=job.id, fence=fence, output_dir=job.output_dir)
+    return IndexOrder(
+        job_id=job.id,
+        fence=fence,
+        output_dir=job.output_dir,
+        state_dir=state_dir(settings, job),
+    )
 
 
 def with_overrides(source: SourceDefinition, job: Job) -> SourceDefinition:
-    """The source with the limits that the job's own config sets: {"limits": {"pages": 10}}."""
+    """The source as the job's own config has it: {"limits": {"pages": 10}, "engine": "http"}."""
+    source = dataclasses.replace(source, engine=job.config.get("engine", source.engine))
     limits = job.config.get("limits")
     if not limits:
         return source

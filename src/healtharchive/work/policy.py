@@ -4,6 +4,7 @@
 | ---------------------------------- | ----------- | ----------- | ------------ |
 | complete, or a limit was reached   | COMPLETE    | INDEX_DONE  | kept         |
 | infra: storage, disk, database …   | PARK        | PARK        | kept         |
+| failed, but names another engine   | RELEASE     | –           | kept         |
 | failed, or ended without a word    | RETRY_LATER | RETRY_LATER | spent        |
 | the same, budget used up           | FAIL        | FAIL        | used up      |
 | stopped because it was told to     | RELEASE     | RELEASE     | kept         |
@@ -19,12 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
 
 from healtharchive.model.attempts import Ending, Work
 from healtharchive.model.blame import Blame, Fault
 from healtharchive.model.jobs import Job
 from healtharchive.model.orders import Report
+from healtharchive.model.source import EngineName
 from healtharchive.model.states import JobEvent
 from healtharchive.work.parking import BackOff, Roll
 
@@ -121,6 +123,8 @@ def ending_of(
         case Exit.KILLED if outcome.progressed:
             # A crawl that gets on between two kills is not failing: its budget is whole again.
             return _ending(JobEvent.RELEASE, outcome, {_counter(work): 0})
+        case Exit.FAILED if _next_engine(job, outcome):
+            return _handed_over(job, outcome)
         case _:
             return _failed(job, work, outcome, moment, policy, roll)
 
@@ -149,6 +153,22 @@ def _parked(job: Job, outcome: Outcome, moment: Moment, policy: RetryPolicy, rol
         "last_error": outcome.reason,
     }
     return _ending(JobEvent.PARK, outcome, columns, not_before)
+
+
+def _next_engine(job: Job, outcome: Outcome) -> str:
+    """The engine that is to go on with the job's frontier; empty where none is named, or the same.
+
+    An engine names one that never names another: it cannot go to and fro.
+    """
+    named = str(outcome.evidence.get("next_engine") or "")
+    return named if named in get_args(EngineName) and named != job.config.get("engine") else ""
+
+
+def _handed_over(job: Job, outcome: Outcome) -> Ending:
+    engine = _next_engine(job, outcome)
+    config = {**job.config, "engine": engine}
+    columns = {"config": config, "engine": engine, "last_error": outcome.reason}
+    return _ending(JobEvent.RELEASE, outcome, columns)
 
 
 def _failed(
