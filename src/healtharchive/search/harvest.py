@@ -56,7 +56,7 @@ def harvest(record: WarcRecord, companions: Companions | None = None) -> Harvest
         return None
     head = http_head(record)
     beside = companions or Companions()
-    if head is None or beside.aside(record):
+    if head is None or beside.aside(record, head.status):
         return None
     found = _harvest(record, head)
     rendered = beside.text(record)

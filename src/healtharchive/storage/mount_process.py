@@ -47,13 +47,20 @@ def programs(mounts: Sequence[Mount], definition: TargetDefinition) -> set[str]:
 
 
 def mount_process(mounts: Sequence[Mount], definition: TargetDefinition) -> int | None:
-    """The pid of the FUSE server that is, or was, mounted at the target's root, or None."""
+    """The pid of the FUSE server that is, or was, mounted at the target's root, or None.
+
+    The youngest, if a lazily unmounted one is still there beside it.
+    """
     names = {name[:COMM_CHARACTERS] for name in programs(mounts, definition)}
-    for pid in _processes():
+    found = [
+        facts
+        for pid in _processes()
         # The name first: reading a command line takes a lock that a hung process may hold.
-        if _name(pid) in names and _serves(pid, definition.root):
-            return pid
-    return None
+        if _name(pid) in names
+        and _serves(pid, definition.root)
+        and (facts := process_facts(pid)) is not None
+    ]
+    return max(found, key=lambda facts: (facts.started_at, facts.pid)).pid if found else None
 
 
 def end_mount_process(pid: int, point: str) -> Step:

@@ -14,6 +14,7 @@ from healtharchive.storage.mount_process import mount_process, process_facts
 from healtharchive.storage.mountinfo import Mount, mount_at, waiting_requests
 from healtharchive.storage.sockets import heard_seconds, open_sockets, partners
 
+UNWATCHED_SECONDS = 1.0  # after such a gap nobody knows whether the same requests wait still
 STOPPED = ("T", "t")  # by a signal, by a debugger (proc(5), stat)
 
 
@@ -38,6 +39,7 @@ class Pulse:
     """Feels the pulse of one mount, some times a second. Never touches its path."""
 
     _waits: tuple[str, float] | None = None  # the mount's device, since when requests wait there
+    _felt_at: float = 0.0
 
     def feel(
         self,
@@ -53,8 +55,11 @@ class Pulse:
         """
         at = mount_at(mounts, definition.root)
         waiting = waiting_requests(at.device) if at is not None and at.is_fuse else None
-        if at is None or not waiting:
+        unwatched = now - self._felt_at > UNWATCHED_SECONDS
+        self._felt_at = now
+        if at is None or not waiting or unwatched:
             self._waits = None
+        if at is None or not waiting:
             return None
         if self._waits is None or self._waits[0] != at.device:
             self._waits = (at.device, now)
@@ -63,7 +68,10 @@ class Pulse:
             return None
         pid = mount_process(mounts, definition)
         why = _why_silent(pid, patience_seconds) if pid is not None else ""
-        return Silence(waiting, lasts, why, at.device) if why else None
+        if not why:
+            return None
+        self._waits = None  # said once; whoever feels again after a while begins anew
+        return Silence(waiting, lasts, why, at.device)
 
 
 def _why_silent(pid: int, patience_seconds: float) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 import surt
 
 from healtharchive.warc.claims import PAYLOAD_FIELD, payload_digest
+from healtharchive.warc.companions import Companions
 from healtharchive.warc.payload import HttpHead, http_head
 from healtharchive.warc.reader import BadRecord, WarcRecord, read_records
 from healtharchive.warc.record import ENTITY_DIGEST_FIELD
@@ -74,10 +75,16 @@ class CdxLine:
 def cdxj_lines(path: Path, *, on_bad: OnBad | None = None) -> Iterator[CdxLine]:
     """The index lines of a WARC file in the file's order; `on_bad` hears of what has none.
 
-    OSError when the file cannot be read.
+    Answers to other requests than a GET of the whole have none: nobody who looks a URL up is to
+    see them. OSError when the file cannot be read.
     """
+    companions = Companions()
     for record in read_records(path):
-        line = record if isinstance(record, BadRecord) else _index(record, path.name)
+        if isinstance(record, BadRecord):
+            line: CdxLine | BadRecord | None = record
+        else:
+            companions.note(record)
+            line = _index(record, path.name, companions)
         if isinstance(line, CdxLine):
             yield line
         elif line and on_bad:
@@ -124,7 +131,7 @@ def stored_key(url: str) -> str:
     return f"{kept}#{digest}"
 
 
-def _index(record: WarcRecord, filename: str) -> CdxLine | BadRecord | None:
+def _index(record: WarcRecord, filename: str, companions: Companions) -> CdxLine | BadRecord | None:
     """The line of a record, None if its kind has none, or why there can be none."""
     fields = record.headers.get("Content-Type") == FIELDS_TYPE
     if record.record_type not in INDEXED_TYPES or (record.record_type == "resource" and fields):
@@ -139,6 +146,8 @@ def _index(record: WarcRecord, filename: str) -> CdxLine | BadRecord | None:
             target_uri=record.target_uri,
         )
     head = http_head(record)
+    if companions.aside(record, head.status if head else None):
+        return None
     # warcio does so too: a URL with a blank cannot be looked up.
     url = record.target_uri.replace(" ", "%20")
     return CdxLine(

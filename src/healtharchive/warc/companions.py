@@ -13,6 +13,7 @@ TEXT_PREFIX = "urn:text:"  # as Browsertrix writes it
 TEXT_TYPE = "text/plain; charset=utf-8"
 MOST_WAITING = 64  # records whose response has not been read yet
 REQUEST_BYTES = 1 << 16
+PARTIAL = (206, 304, 416)  # what only whoever asked for a part may be answered
 RANGE = re.compile(rb"^range[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -26,24 +27,26 @@ class Companions:
 
     def __init__(self) -> None:
         self._texts: dict[str, tuple[str, str]] = {}
-        self._aside: dict[str, bool] = {}
+        self._aside: dict[str, bool] = {}  # False: a GET with a range
 
     def note(self, record: WarcRecord) -> None:
         """Keep what a record says of another one."""
         if record.record_type == "request":
             request = record.block(REQUEST_BYTES)
-            if not request.startswith(b"GET ") or RANGE.search(request):
-                _keep(self._aside, record.headers.get("WARC-Concurrent-To", ""), True)
+            plain = request.startswith(b"GET ")
+            if not plain or RANGE.search(request):
+                _keep(self._aside, record.headers.get("WARC-Concurrent-To", ""), not plain)
         if record.record_type == "conversion" and _is_text(record):
             title, _, text = record.block().decode("utf-8", "replace").partition("\n\n")
             _keep(self._texts, record.headers.get("WARC-Refers-To", ""), (title, text))
 
-    def aside(self, record: WarcRecord) -> bool:
+    def aside(self, record: WarcRecord, status: int | None) -> bool:
         """Whether a response answers a part of its URL, or another method than GET.
 
         It is kept, but is not what somebody sees who opens the URL.
         """
-        return self._aside.pop(record.record_id, False)
+        otherwise = self._aside.pop(record.record_id, None)
+        return otherwise is not None and (otherwise or status in PARTIAL)
 
     def text(self, record: WarcRecord) -> tuple[str, str] | None:
         """The title and the text that a response's page had when it was rendered; None if never."""
