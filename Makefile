@@ -8,6 +8,7 @@ N ?= 50
 SEED ?= 1
 RUNS ?= 1
 VARIANT ?= all
+ENGINE ?= http
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages test lint demo demo-check kill-loop incident bench faults docs lock clean
@@ -46,8 +47,8 @@ demo: setup ## capture a real documentation site on loopback, index it, leave it
 demo-check: setup ## the demo without a person: exits 0 only if the captured set is right
 	$(RUN)/python -m tests.lab.demo --check
 
-kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop N=50 SEED=1
-	$(RUN)/python -m tests.faults.kill_loop --n $(N) --seed $(SEED)
+kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop ENGINE=http|browser N=50 SEED=1
+	$(RUN)/python -m tests.faults.kill_loop --engine $(ENGINE) --n $(N) --seed $(SEED)
 
 incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT=hang SEED=3 RUNS=1
 	$(RUN)/python -m tests.faults.incident --variant $(VARIANT) --seed $(SEED) --runs $(RUNS)

@@ -1,7 +1,7 @@
 """One crawl, killed at many random moments: `python -m tests.faults.kill_loop --n 50 --seed 1`.
 
 The crawl child and the worker get SIGKILL in turn. At the end the archive must hold exactly what
-the site served: no record twice, no URL lost.
+the site served: no record twice, no URL lost. With another `--engine` its own parts are killed too.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,6 @@ LIVES_OVERLAP = (
 )  # URL-seconds of work a life, at 8 requests at once
 URLS = 700  # what the whole site has, roughly
 URLS_BESIDE_PAGES = 150  # and what it has besides two for each page of the corpus
-WAIT_SECONDS = 120.0
 PROGRESS_SECONDS = 15.0
 
 
@@ -42,12 +44,24 @@ def site_delay(kills: int, pages: int | None) -> float:
     return min(2.0, kills * LIVES_OVERLAP / urls)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of a loop. `pages` is how large the site is; None for large enough."""
+
+    kills: int
+    seed: int
+    pages: int | None = None
+    database_url: str | None = None
+
+
 class KillLoop:
     """A worker that is killed, or whose child is, and that is started again.
 
     About half the lives end within their first moments, the others in the midst of capturing:
     a crawl that is only ever killed while it starts would never get anywhere.
     """
+
+    patience_seconds = 120.0  # for a crawl child to run
 
     def __init__(self, archive: Archive, seed: int) -> None:
         self.archive = archive
@@ -62,16 +76,20 @@ class KillLoop:
             child = self._next_child()
             if child is None:
                 return False
-            life = self._live(child)
-            if self.kills % 2 == 0:
-                if kill(child):
-                    self._note("crawl child", life)
-                continue
-            kill(self.worker.pid)  # nothing but the worker: its child must notice by itself
-            self.worker.wait()
-            self._note("worker", life)
-            self.worker = self.archive.start_worker()
+            self._strike(child)
         return True
+
+    def _strike(self, child: int) -> None:
+        """Let the child live for a while, then kill somebody, if he is there."""
+        life = self._live(child)
+        if self.kills % 2 == 0:
+            if kill(child):
+                self._note("crawl child", life)
+            return
+        kill(self.worker.pid)  # nothing but the worker: its child must notice by itself
+        self.worker.wait()
+        self._note("worker", life)
+        self.worker = self.archive.start_worker()
 
     def _live(self, child: int) -> str:
         """Let the child live for a random while; how long, in words."""
@@ -107,7 +125,9 @@ class KillLoop:
             found.append(pid)
             return True
 
-        wait_for(running_or_over, what="a crawl child runs", seconds=WAIT_SECONDS, every=0.05)
+        wait_for(
+            running_or_over, what="a crawl child runs", seconds=self.patience_seconds, every=0.05
+        )
         return found[0]
 
     def _crawl_is_over(self) -> bool:
@@ -161,18 +181,36 @@ def run(
     return wrong
 
 
+def _http(asked: Asked) -> list[str]:
+    return run(asked.kills, asked.seed, pages=asked.pages, database_url=asked.database_url)
+
+
+def _browser(asked: Asked) -> list[str]:
+    from tests.faults import browser_kills  # late: it is made of this module's parts
+
+    return browser_kills.run(
+        asked.kills, asked.seed, topics=asked.pages, database_url=asked.database_url
+    )
+
+
+ENGINES: dict[str, Callable[[Asked], list[str]]] = {"http": _http, "browser": _browser}
+
+
 def main() -> int:
     """The exit code: 0 only if the captured set is right."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=ENGINES, default="http")
     parser.add_argument("--n", type=int, default=50, help="how many kills")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pages", type=int, help="pages of the corpus; all by default")
+    parser.add_argument("--pages", type=int, help="pages of the site; enough by default")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL, not on SQLite")
     asked = parser.parse_args()
-    print(f"kill -9 at {asked.n} random moments of one crawl, seed {asked.seed}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, too
+    what = f"of one crawl by the {asked.engine} engine"
+    print(f"kill -9 at {asked.n} random moments {what}, seed {asked.seed}", flush=True)
     with ExitStack() as stack:
         url = stack.enter_context(postgres.cluster()).url() if asked.postgres else None
-        wrong = run(asked.n, asked.seed, pages=asked.pages, database_url=url)
+        wrong = ENGINES[asked.engine](Asked(asked.n, asked.seed, asked.pages, url))
     for line in wrong:
         print(f"WRONG  {line}")
     if not wrong:

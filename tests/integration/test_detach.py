@@ -183,7 +183,9 @@ def test_a_run_until_settled_waits_in_its_unit_for_a_parked_job(
     assert waits.returncode == 2
     assert "is parked until" in waits.stderr
     unit = ask(systemd, archive, *RUN, "--until-settled")["unit"]
-    wait_for(lambda: ask(systemd, archive, "status")["workers"], what="it waits")
+    (waiting,) = wait_for(lambda: ask(systemd, archive, "status")["workers"], what="it waits")
+    assert waiting["unit"] == unit
+    assert f" in {unit}, since " in within(systemd, archive, "status")
     refused = systemd.attempt(
         *command(*RUN, "--until-settled"), environment=archive.environment
     ).stderr

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from healtharchive.crawl.batch import QueuedUrl
 from healtharchive.crawl.browser.authority import Authority
+from healtharchive.crawl.browser.gathering import AT_FAULT
 from healtharchive.crawl.browser.proxy import RecordingProxy
+from healtharchive.crawl.exchange import Exchange
+from healtharchive.crawl.frontier_schema import DONE, QUEUED
 from healtharchive.crawl.transport import FetchFailed
 from healtharchive.model.errors import LeaseLost
 from tests.lab.gathering import (
@@ -123,6 +127,68 @@ def test_a_lost_lease_is_fatal_and_admits_nothing(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_name_that_nothing_can_encode_has_no_address(tmp_path: Path) -> None:
+    async def scenario(parts: Attempt, site: RawSite) -> None:
+        page = parts.gathering()
+        for host in ("a..b", "x" * 64 + ".example"):
+            with pytest.raises(FetchFailed) as failed:
+                await body_of(page, f"http://{host}/x")
+            assert (failed.value.kind, failed.value.permanent) == ("dns", True)
+        await page.close()
+        assert (page.traffic.failed, page.fatal) == (2, None)
+
+    run(tmp_path, scenario)
+
+
+def test_a_bug_costs_one_request_and_the_crawl_fetches_what_has_no_capture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(parts: Attempt, site: RawSite) -> None:
+        async def introduce(origin: str) -> None:
+            raise KeyError("before the capture")
+
+        def follow(queued: QueuedUrl, exchange: Exchange) -> None:
+            raise KeyError("after the capture")
+
+        page = parts.gathering(introduce=introduce)
+        other = parts.gathering(follow=follow)
+        for each, path in ((page, "/a"), (other, "/b")):
+            with pytest.raises(FetchFailed) as failed:
+                await body_of(each, site.url + path)
+            assert failed.value.kind == "bug"
+        page._means = parts.means
+        assert await body_of(page, f"{site.url}/big") == ANSWERS["/big"]
+        await page.close()
+        await other.close()
+        assert (page.fatal, other.fatal) == (None, None)
+        assert accounted(page)
+        await parts.finish()
+        states = parts.states()
+        assert (states["/a"], states["/b"], states["/big"]) == (QUEUED, DONE, DONE)
+        ((number,),) = parts.frontier.ask("SELECT found FROM remarks WHERE what = ?", (AT_FAULT,))
+        assert number == 2
+
+    run(tmp_path, scenario)
+    assert "before the capture" in caplog.text
+    assert "after the capture" in caplog.text
+
+
+def test_records_that_were_never_written_are_referred_to_by_no_other(tmp_path: Path) -> None:
+    """As when the append is cancelled that they were made for."""
+
+    async def scenario(parts: Attempt, site: RawSite) -> None:
+        exchange = await parts.means.transport.fetch(f"{site.url}/a")
+        parts.recorder.records(parts.page.id, exchange)
+        exchange.body.close()
+        page = parts.gathering()
+        for path in ("/a", "/twin"):
+            await body_of(page, site.url + path)
+        await parts.finish()
+        assert [each.kind for each in parts.recorded()] == ["response", "revisit"]
+
+    run(tmp_path, scenario, RawSite({**ANSWERS, "/twin": ANSWERS["/a"]}))
+
+
 # -- ends ------------------------------------------------------------------------------------------
 
 
@@ -183,6 +249,35 @@ def test_after_its_end_nothing_is_fetched_and_what_is_late_is_given_up(tmp_path:
         assert accounted(page)
         counts = await parts.finish()
         assert (counts.found, counts.captures) == (1, 0)
+
+    run(tmp_path, scenario, holding("/a"))
+
+
+def test_a_cancelled_end_waits_for_what_is_being_written_and_for_nothing_else(
+    tmp_path: Path,
+) -> None:
+    async def scenario(parts: Attempt, site: RawSite) -> None:
+        page = parts.gathering()
+        async with parts.ledger._lock:  # as while a commit is at the disk
+            writing = asyncio.create_task(body_of(page, f"{site.url}/b"))
+            fetching = asyncio.create_task(body_of(page, f"{site.url}/a"))
+            await until(lambda: len(site.asked) == 2 and page._writing)
+            closing = asyncio.create_task(page.close(seconds=30))
+            await asyncio.sleep(0.05)
+            for _ in range(3):  # whoever wants to stop may say it more than once
+                closing.cancel()
+                await asyncio.sleep(0.05)
+            assert not closing.done()
+            assert not writing.done()
+            with pytest.raises(FetchFailed):
+                await fetching
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert (page.traffic.recorded, page.traffic.failed) == (1, 1)
+        assert not page._tasks
+        assert await writing == ANSWERS["/b"]
+        counts = await parts.finish()
+        assert (counts.captures, counts.found) == (1, 2)
 
     run(tmp_path, scenario, holding("/a"))
 

@@ -26,8 +26,7 @@ from healtharchive.crawl.browser.rendering import (
     measure_of,
     shell_measure,
 )
-from healtharchive.model.blame import EngineMissing
-from tests.lab.processes import wait_for
+from tests.lab.processes import kill_tree, spawn, wait_for
 from tests.lab.rendered_site import PAGES_OF_ITEMS, TEXTS, RenderedSite, rendered_site
 
 PAGE = PageOptions(deadline_seconds=20, settle_seconds=3, screenshots=False)
@@ -215,11 +214,30 @@ def test_a_page_that_loads_itself_is_stopped(rig: Rig, path: str, text: str) -> 
     assert 3 <= len(rig.asked()) < 8  # one or two are under way before it is stopped
 
 
-def test_a_page_that_wanders_is_stopped_and_its_ways_are_links(rig: Rig) -> None:
+def test_a_page_that_wants_to_go_elsewhere_stays_and_its_way_is_a_link(rig: Rig) -> None:
+    """The site is neither secure nor on loopback: Chromium tells its proxy of no navigation."""
     page = rig.render("/wander")
-    assert page.text == "here"
-    assert 3 <= len(rig.asked()) < 8
-    assert {rig.site.url(path) for path in rig.asked()[1:3]} <= set(page.links)
+    assert (page.title, page.text, page.left) == ("Wander", "here", False)
+    assert rig.asked() == ["/wander"]
+    assert [each.partition("?")[0] for each in page.links] == [rig.site.url("/wander")]
+    assert "Sec-Fetch-Mode" not in rig.site.asked[0].headers
+
+
+@pytest.mark.parametrize("path", ["/refers", "/posts"])
+def test_neither_a_refresh_nor_a_form_puts_another_document_in_its_place(
+    rig: Rig, path: str
+) -> None:
+    page = rig.render(path)
+    assert (page.text, page.left) == ("own words", False)
+    assert rig.asked() == [path]
+
+
+def test_of_a_page_that_another_document_replaced_there_are_links_only(rig: Rig) -> None:
+    page = rig.render("/blob", PageOptions(20, settle_seconds=3))
+    assert page.left
+    assert (page.title, page.text, page.screenshot, page.thumbnail) == ("", "", b"", b"")
+    assert "the page went to another document" in page.notes
+    assert page.links == (rig.site.url("/route"),)
 
 
 def test_redirects_without_end_are_a_failed_navigation(rig: Rig) -> None:
@@ -323,53 +341,6 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int]:
     return width, height
 
 
-def test_a_missing_browser_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(EngineMissing, match="apt-get install chromium"):
-        asyncio.run(Browser.start(Launch(tmp_path, executable="no-such-chromium")))
-
-
-def test_a_browser_that_does_not_start_leaves_nothing(tmp_path: Path) -> None:
-    known = profile.drivers()
-    with pytest.raises(RenderFailed, match="did not start") as failed:
-        asyncio.run(Browser.start(Launch(tmp_path, executable="/bin/false")))
-    assert failed.value.kind == "browser"
-    assert not list(tmp_path.iterdir())
-    assert profile.drivers() <= known
-
-
-def test_browsers_are_replaced_after_their_pages_and_nobody_waits_in_vain(
-    rig: Rig, tmp_path: Path
-) -> None:
-    async def run() -> None:
-        browsers = Browsers(Launch(tmp_path, recycle_pages=2))
-        url = rig.site.url("/plain")
-        try:
-            pages = (browsers.render(url, rig.site.proxy, page=PAGE) for _ in range(5))
-            assert {page.title for page in await asyncio.gather(*pages)} == {"Plain"}
-            assert browsers.started == 3
-            assert len(list(tmp_path.iterdir())) == 1
-        finally:
-            await browsers.close()
-        assert not list(tmp_path.iterdir())
-
-    asyncio.run(run())
-
-
-def test_browsers_are_replaced_when_they_have_grown(rig: Rig, tmp_path: Path) -> None:
-    async def run() -> None:
-        # Above what it ever has, twice that below: replaced, never relieved of a page.
-        browsers = Browsers(Launch(tmp_path, memory_bytes=150_000_000))
-        try:
-            for _ in range(2):
-                await browsers.render(rig.site.url("/plain"), rig.site.proxy, page=PAGE)
-                await asyncio.sleep(1.2)  # it is measured each second
-            assert browsers.started == 2
-        finally:
-            await browsers.close()
-
-    asyncio.run(run())
-
-
 @pytest.mark.parametrize("path", ["/eater", "/eater-outside"])
 def test_a_page_that_eats_memory_loses_its_renderer_only(
     rig: Rig, tmp_path: Path, path: str
@@ -389,6 +360,20 @@ def test_a_page_that_eats_memory_loses_its_renderer_only(
             await browsers.close()
 
     asyncio.run(run())
+
+
+def test_only_what_may_be_a_browser_is_asked_for_its_command_line(rig: Rig, tmp_path: Path) -> None:
+    path = rig.browser.profile
+    main = profile.browser_of(path)
+    assert main is not None
+    members = profile.lineage(main)
+    assert len(members) > 2
+    assert set(members) <= set(profile.family(path))
+    stranger = spawn(["sh", "-c", f"sleep 60; : --user-data-dir={path} "])
+    try:
+        assert stranger.pid not in [each.pid for each in profile.family(path)]
+    finally:
+        kill_tree(stranger)
 
 
 def test_profiles_of_the_living_are_left_alone(rig: Rig, tmp_path: Path) -> None:

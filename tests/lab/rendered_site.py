@@ -181,6 +181,11 @@ peer.onicegatheringstatechange = () => {
 </script>"""
 
 WANDER = "<title>Wander</title><p>here</p><script>location = '/wander?' + Math.random()</script>"
+BLOB = """<title>Blob</title><p>own words</p><script>addEventListener('load', () => {
+  history.pushState({}, '', '/route');
+  const other = new Blob(['<title>Other</title>other words'], {type: 'text/html'});
+  location = URL.createObjectURL(other);
+});</script>"""
 POLL = "<title>Poll</title><p>polls</p><script>setInterval(() => fetch('/tick'), 50)</script>"
 BUSY_LATER = "<title>Busy</title><p>b</p><script>setTimeout(() => { for (;;); }, 300)</script>"
 PLAIN = "<title>Plain</title><h1>Plain</h1><p>Nothing to fetch, <a href=/next>next</a>"
@@ -206,6 +211,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "/refresh": (HTML, '<title>Refresh</title><meta http-equiv=refresh content="0"><p>again</p>'),
     "/reload": (HTML, "<title>Reload</title><p>over</p><script>location.reload()</script>"),
     "/wander": (HTML, WANDER),
+    "/refers": (
+        HTML,
+        "<title>R</title><meta http-equiv=refresh content='0; url=/plain'><p>own words</p>",
+    ),
+    "/posts": (
+        HTML,
+        "<title>P</title><p>own words</p><form method=post></form>"
+        "<script>addEventListener('load', () => document.forms[0].submit())</script>",
+    ),
+    "/blob": (HTML, BLOB),
     "/poll": (HTML, POLL),
     "/busy": (HTML, "<title>Busy</title><p>busy</p><script>for (;;);</script>"),
     "/busy-later": (HTML, BUSY_LATER),

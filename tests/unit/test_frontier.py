@@ -105,6 +105,12 @@ class FrontierMachine(RuleBasedStateMachine):
         self.model[name] = "done"
 
     @rule(name=NAMES)
+    def bring_asset(self, name: str) -> None:
+        """Somebody has an answer that is no page's: a queued page is not taken for it."""
+        if name in self.model:
+            assert not self.frontier.admit([found(name)], pages=False)[0].ours
+
+    @rule(name=NAMES)
     def die_in_flight(self, name: str) -> None:
         """What was in flight when an attempt died is queued again for the next one."""
         url_id = self._queued(name)

@@ -18,7 +18,6 @@ from healtharchive.crawl.quality import (
     SegmentFacts,
     SitemapRead,
     Thresholds,
-    Word,
     by_exclusion,
     by_failure,
     by_status,
@@ -26,6 +25,7 @@ from healtharchive.crawl.quality import (
     judge,
 )
 from healtharchive.model.orders import Counts
+from healtharchive.model.states import Quality
 
 NUMBERS = st.integers(0, 10_000)
 LIMITS = Thresholds()
@@ -64,7 +64,7 @@ COUNTS = Counts(30, 0, 0, 28, 1, 1, 20, 8, 5_000)
 @given(counts_that_add_up())
 def test_a_sound_crawl_is_complete(counts: Counts) -> None:
     verdict = judge(sound(counts), LIMITS)
-    assert (verdict.word, verdict.reasons, verdict.notes) == (Word.COMPLETE, (), ())
+    assert (verdict.word, verdict.reasons, verdict.notes) == (Quality.COMPLETE, (), ())
 
 
 # -- refused ---------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ CHANGES = st.integers(-3, 3).filter(bool)
 def test_counts_of_which_one_is_wrong_are_refused(counts: Counts, name: str, by: int) -> None:
     changed = replace(counts, **{name: getattr(counts, name) + by})
     verdict = judge(sound(changed, counts), LIMITS)
-    assert verdict.word is Word.REFUSED
+    assert verdict.word is Quality.REFUSED
     assert "do not add up" in verdict.reasons[0]
 
 
@@ -85,7 +85,7 @@ def test_counts_of_which_one_is_wrong_are_refused(counts: Counts, name: str, by:
 def test_a_row_that_is_gone_from_the_frontier_is_refused(counts: Counts, by: int) -> None:
     changed = replace(counts, found=counts.found + by, excluded=counts.excluded + by)
     verdict = judge(sound(changed, counts), LIMITS)
-    assert verdict.word is Word.REFUSED
+    assert verdict.word is Quality.REFUSED
     assert f"{changed.excluded} excluded instead of {counts.excluded}" in verdict.reasons[0]
 
 
@@ -97,9 +97,9 @@ def test_what_two_books_disagree_on_is_refused_and_nothing_else_is_said() -> Non
         {"objection": ("bug", "3 URLs are still queued")},
     ):
         verdict = judge(sound(COUNTS, **wrong, **refusing), LIMITS)
-        assert verdict.word is Word.REFUSED
+        assert verdict.word is Quality.REFUSED
         assert len(verdict.reasons) == 1
-    assert judge(sound(COUNTS, **wrong), LIMITS).word is Word.INCOMPLETE
+    assert judge(sound(COUNTS, **wrong), LIMITS).word is Quality.INCOMPLETE
 
 
 # -- incomplete ------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_what_two_books_disagree_on_is_refused_and_nothing_else_is_said() -> Non
 
 def reasons(**more: object) -> tuple[str, ...]:
     verdict = judge(sound(COUNTS, **more), LIMITS)
-    assert (verdict.word is Word.COMPLETE) == (not verdict.reasons)
+    assert (verdict.word is Quality.COMPLETE) == (not verdict.reasons)
     return verdict.reasons
 
 
@@ -141,7 +141,7 @@ def test_what_is_only_worth_a_look_leaves_it_complete() -> None:
     sitemaps = (SitemapRead("s", 0, "could not be had (answered 404)"),)
     evidence = sound(COUNTS, segments=segments, last=last, sitemaps=sitemaps)
     verdict = judge(evidence, LIMITS)
-    assert verdict.word is Word.COMPLETE
+    assert verdict.word is Quality.COMPLETE
     assert [note.split(" ", 3)[0] for note in verdict.notes] == ["2", "4", "no", "the", "4"]
     assert "was the site rebuilt?" in verdict.notes[-1]
 

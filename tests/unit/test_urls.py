@@ -63,6 +63,8 @@ def test_spellings_of_one_address_are_one_url(path: list[str], host: str, value:
         ("https://a.example:80/", None, "https://a.example:80/"),
         ("http://[2001:DB8::1]:80/", None, "http://[2001:db8::1]/"),
         ("http://a.example/?", None, "http://a.example/"),
+        ("/l'eau?q=l'eau", "http://a.example/", "http://a.example/l'eau?q=l%27eau"),
+        ("?q=l%27eau", "http://a.example/", "http://a.example/?q=l%27eau"),
         ("mailto:x@a.example", None, None),
         ("javascript:void(0)", "http://a.example/", None),
         ("http://", None, None),

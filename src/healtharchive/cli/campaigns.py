@@ -86,6 +86,7 @@ def status(
                 "campaign": found.campaign,
                 "ready_for_search": found.ready,
                 "obstacles": found.obstacles,
+                "notes": found.notes,
                 "jobs": found.jobs,
             }
         )
@@ -93,7 +94,10 @@ def status(
     print(f"{found.campaign.name}. Ready for search: {found.verdict}")
     for obstacle in found.obstacles:
         about = f"job {obstacle.job_id} ({obstacle.source}): " if obstacle.job_id else ""
-        print(f"  - {about}{obstacle.reason}")
+        print(render.safe(f"  - {about}{obstacle.reason}"))
+    for note in found.notes:
+        about = f"job {note.job_id} ({note.source})"
+        print(render.safe(f"  note: {about} is accepted as it is, though {note.missing}"))
     print()
     render.table(
         found.jobs,
@@ -101,6 +105,7 @@ def status(
             ("job", lambda job: job.id),
             ("source", lambda job: job.source),
             ("status", lambda job: job.status),
+            ("quality", lambda job: job.quality),
             ("found", lambda job: job.counts.found),
             ("done", lambda job: job.counts.done),
             ("failed", lambda job: job.counts.failed),

@@ -27,8 +27,6 @@ from healtharchive.cli.session import Session
 from healtharchive.model.errors import BadInput, SetupError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from healtharchive.model.jobs import Job
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3): there only while systemd is the first process
@@ -103,16 +101,24 @@ def run_detached(session: Session, job_id: int, *, until_settled: bool, as_json:
 def detach(session: Session, job_id: int, *, until_settled: bool) -> Detached:
     """The job, started in a unit. BadInput, NotFound or SetupError before anything has started."""
     from healtharchive.model.jobs import get_job
+    from healtharchive.model.journal import this_process
+    from healtharchive.work.holder import this_holder
+    from healtharchive.work.refusal import objection_to, terms_of
 
     unit = unit_name(session, job_id)
     command = _command(job_id, until_settled=until_settled)
+    terms = terms_of(session.settings, this_holder(), this_process(), job_id)
     with session.database.read() as connection:
         job = get_job(connection, job_id)
+        objection = objection_to(
+            session.database, connection, job, terms, until_settled=until_settled
+        )
     manager, trouble = _manager()
     if manager is not None and manager.runs(unit):
         stop = shlex.join([*manager.words("systemctl"), "stop", unit])
         raise BadInput(f"Job {job_id} has a detached unit already: {unit}.", f"`{stop}` ends it.")
-    refuse_what_cannot_run(session, job, until_settled=until_settled)
+    if objection is not None:
+        raise objection
     if manager is None:
         raise SetupError(
             f"Job {job_id} cannot be detached: {trouble}.", _alternative(session, job_id, command)
@@ -136,87 +142,6 @@ def unit_name(session: Session, job_id: int) -> str:
     """
     archive = session.database.engine.url.render_as_string(hide_password=True)
     return f"healtharchive-job-{job_id}-{hashlib.sha256(archive.encode()).hexdigest()[:8]}.service"
-
-
-# -- whether it may run ----------------------------------------------------------------------
-
-
-def refuse_what_cannot_run(session: Session, job: Job, *, until_settled: bool) -> None:
-    """BadInput, and why, when a worker would not take the job now; it asks as a claim would.
-
-    A job that only waits is no obstacle to a run that goes on `until_settled`.
-    """
-    from healtharchive.model.attempts import Work
-    from healtharchive.model.journal import this_process
-    from healtharchive.model.leases import ClaimTerms, any_due
-    from healtharchive.work.holder import is_gone, this_holder
-
-    settings = session.settings
-    terms = ClaimTerms(
-        this_holder(),
-        this_process(),
-        settings.lease_seconds,
-        settings.starts_per_hour,
-        job.id,
-        settings.release_seconds,
-    )
-    with session.database.read() as connection:
-        due = any(any_due(session.database, connection, work, terms) for work in Work)
-    if due:
-        return
-    if job.lease_owner is not None:
-        if not is_gone(job.lease_owner):  # otherwise the run begins with its rescue
-            raise _held(session, job)
-        return
-    if job.settled or not until_settled:
-        raise _not_now(session, job)
-
-
-def _held(session: Session, job: Job) -> BadInput:
-    from healtharchive.model.units import units_of
-
-    with session.database.read() as connection:
-        unit = units_of(connection, [job.id]).get(job.id)
-    where = f"{job.lease_owner} (unit {unit})" if unit else f"{job.lease_owner}"
-    return BadInput(
-        f"Job {job.id} is {job.status} already, at {where}.",
-        f"`healtharchive pause --id {job.id}` stops it in good order.",
-    )
-
-
-def _not_now(session: Session, job: Job) -> BadInput:
-    if job.settled:
-        return BadInput(
-            f"Job {job.id} is {job.status}: there is nothing to run.",
-            f"`healtharchive why job {job.id}` tells how it came to that.",
-        )
-    wait = "With --until-settled the unit waits for that by itself."
-    reason = job.parked_reason or job.last_error or "it was put off"
-    now = session.clock.now()
-    if job.not_before is not None and job.not_before > now:
-        return BadInput(
-            f"Job {job.id} is {job.status} until {job.not_before:%Y-%m-%dT%H:%M:%SZ}: {reason}.",
-            f"`healtharchive retry-job --id {job.id}` lets it run now. {wait}",
-        )
-    if again := _next_start(session, job, now):
-        return BadInput(
-            f"Job {job.id} was started too often: not before {again:%Y-%m-%dT%H:%M:%SZ}.", wait
-        )
-    return BadInput(
-        f"Job {job.id} is {job.status}, and nobody may claim it now: a target it needs is not well "
-        "or is being tried.",
-        f"`healtharchive storage status` shows them. {wait}",
-    )
-
-
-def _next_start(session: Session, job: Job, now: datetime) -> datetime | None:
-    from healtharchive.model.attempts import Work, next_start, recent_starts
-    from healtharchive.model.states import JobStatus
-
-    work = Work.INDEX if job.status is JobStatus.COMPLETED else Work.CRAWL
-    with session.database.read() as connection:
-        starts = recent_starts(connection, job.id, work, now)
-    return next_start(starts, session.settings.starts_per_hour, now)
 
 
 # -- systemd ---------------------------------------------------------------------------------

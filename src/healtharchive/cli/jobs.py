@@ -96,6 +96,7 @@ def list_jobs(
             ("source", lambda job: job.source),
             ("campaign", lambda job: job.campaign),
             ("status", lambda job: job.status),
+            ("quality", lambda job: job.quality),
             ("done", lambda job: job.counts.done),
             ("queued", lambda job: job.counts.queued),
             ("failed", lambda job: job.counts.failed),
@@ -255,6 +256,15 @@ def _status(text: str) -> Any:
         raise BadInput(f"There is no state '{text}'.", f"The states are: {known}.") from None
 
 
+def _quality(job: Job) -> str | None:
+    """What it was judged to be and every reason, each on a line's end of its own."""
+    if job.quality is None:
+        return None
+    return (
+        f"{job.quality}: {'; '.join(job.quality_reasons)}" if job.quality_reasons else job.quality
+    )
+
+
 def _show(job: Job, session: Session, *, as_json: bool) -> None:
     now = session.clock.now()
     counts = job.counts
@@ -279,6 +289,7 @@ def _show(job: Job, session: Session, *, as_json: bool) -> None:
                 f"{job.attempt_count}, parked {job.park_count}, rescued {job.rescue_count}",
             ),
             ("retries", f"{job.retry_count} of {job.retry_budget}"),
+            ("quality", _quality(job)),
             ("held by", job.lease_owner),
             ("output", job.output_dir),
             ("created", messages.moment(job.created_at, now)),

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from healtharchive.cli import render
+from healtharchive.cli.replaying import replay_job, report
 from healtharchive.cli.session import Session, begin
-from healtharchive.crawl.quality import Thresholds, Word, judge, refused
+from healtharchive.crawl.browser.replayed import Replayed, ReplayThresholds, summary
+from healtharchive.crawl.quality import Thresholds, judge, refused
+from healtharchive.model.states import Quality
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from healtharchive.crawl.quality import Coverage, Evidence, HostReport, Verdict
-    from healtharchive.model.holdings import SegmentCopy
     from healtharchive.model.jobs import Job
     from healtharchive.search.stored import Stored
     from healtharchive.web.reading import Readers
@@ -25,24 +29,44 @@ if TYPE_CHECKING:
 app = typer.Typer()
 EXIT_INCOMPLETE = 10
 EXIT_REFUSED = 11
-ORIGINALS_TRIED = 3
-FRONTIER_NAME = "frontier.sqlite"
 SHOWN_HOSTS = 20
 
 
 @app.command(rich_help_panel="Jobs")
 def quality(
     job_id: Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")],
+    accept: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Take an INCOMPLETE job as it is, for this reason."),
+    ] = None,
+    replay: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=1000, help="Replay so many rendered pages in a browser."
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge a crawl: COMPLETE (exit 0), INCOMPLETE (exit 10) or REFUSED (exit 11), and why."""
+    """Judge a crawl: COMPLETE (exit 0), INCOMPLETE (exit 10) or REFUSED (exit 11), and why.
+
+    With --accept nothing is judged anew: the verdict of its indexing no longer keeps the campaign
+    from being ready for search.
+    """
     from healtharchive.model.jobs import get_job
 
     session = begin()
+    if accept is not None:
+        _accept(session, job_id, accept, as_json=as_json)
+        return
     thresholds = Thresholds()
     with session.database.read() as connection:
         job = get_job(connection, job_id)
         verdict, evidence = _judge(session, connection, job, thresholds)
+    pages: list[Replayed] = []
+    if replay and evidence is not None:
+        pages = replay_job(session, job, replay)
+        evidence = replace(evidence, replays=summary(pages, ReplayThresholds()))
+        verdict = judge(evidence, thresholds)
     if as_json:
         found = {"job": job.id, "source": job.source, "campaign": job.campaign}
         render.print_json(
@@ -53,13 +77,33 @@ def quality(
                 "notes": verdict.notes,
                 "evidence": evidence,
                 "thresholds": thresholds,
+                "replayed": pages,
+                "replay_thresholds": ReplayThresholds(),
             }
         )
     else:
-        for line in _report(job, verdict, evidence):
+        for line in chain(_report(job, verdict, evidence), report(pages)):
             print(render.safe(line))
-    codes = {Word.COMPLETE: 0, Word.INCOMPLETE: EXIT_INCOMPLETE, Word.REFUSED: EXIT_REFUSED}
+    codes = {
+        Quality.COMPLETE: 0,
+        Quality.INCOMPLETE: EXIT_INCOMPLETE,
+        Quality.REFUSED: EXIT_REFUSED,
+    }
     raise typer.Exit(codes[verdict.word])
+
+
+def _accept(session: Session, job_id: int, why: str, *, as_json: bool) -> None:
+    from healtharchive.model.journal import this_process
+    from healtharchive.model.verdicts import accept_verdict
+
+    with session.database.begin() as connection:
+        job = accept_verdict(session.database, connection, job_id, actor=this_process(), why=why)
+    if as_json:
+        render.print_json(job)
+        return
+    print(f"job {job.id} ({job.source}) is accepted as it is, though")
+    for reason in job.quality_reasons:
+        print(render.safe(f"  - {reason}"))
 
 
 def _judge(
@@ -67,6 +111,7 @@ def _judge(
 ) -> tuple[Verdict, Evidence | None]:
     from healtharchive.crawl.survey import FrontierUnreadable, survey
     from healtharchive.model.sources import get_source
+    from healtharchive.search.judging import FRONTIER_NAME, JobRecords
     from healtharchive.web.reading import Readers
     from healtharchive.work.order import state_dir
 
@@ -74,7 +119,8 @@ def _judge(
     path = Path(state_dir(session.settings, job)) / FRONTIER_NAME
     readers = Readers(limit=1)
     try:
-        evidence = survey(connection, job, source, path, _Records(connection, job, readers))
+        records = JobRecords(connection, job, partial(_read, readers))
+        evidence = survey(connection, job, source, path, records)
     except FrontierUnreadable as error:
         return refused(error.what), None
     finally:
@@ -82,52 +128,17 @@ def _judge(
     return judge(evidence, thresholds), evidence
 
 
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """The records of a job, read by a child with a deadline: a file may lie on a dead mount."""
+def _read(readers: Readers, stored: Stored) -> bytes:
+    """A record's bytes, read by a child with a deadline: its file may lie on a dead mount."""
+    from healtharchive.model.errors import NotFound
+    from healtharchive.web.reading import ReadOrder
 
-    connection: Connection
-    job: Job
-    readers: Readers
-
-    def at(self, segment: str, offset: int, length: int) -> bytes:
-        """See `survey.Records`."""
-        from healtharchive.model.segments import WARCS_NAME
-        from healtharchive.search.stored import Stored
-
-        path = f"{self.job.output_dir}/{WARCS_NAME}/{segment}"
-        return self._read(Stored(path, offset, length, self._copies(segment)))
-
-    def holding(self, payload_digest: str) -> bytes:
-        """See `survey.Records`."""
-        from healtharchive.model.captures import responses_with
-        from healtharchive.model.errors import HealthArchiveError, NotFound
-        from healtharchive.search.stored import Stored
-
-        trouble: HealthArchiveError = NotFound("no record of an earlier edition holds it")
-        for place in responses_with(self.connection, payload_digest, ORIGINALS_TRIED):
-            copies = self._copies(Path(place.path).name)
-            try:
-                return self._read(Stored(place.path, place.offset, place.length, copies))
-            except HealthArchiveError as error:
-                trouble = error
-        raise trouble
-
-    def _copies(self, segment: str) -> tuple[SegmentCopy, ...]:
-        from healtharchive.model.holdings import copies_of
-
-        return copies_of(self.connection, segment)
-
-    def _read(self, stored: Stored) -> bytes:
-        from healtharchive.model.errors import NotFound
-        from healtharchive.web.reading import ReadOrder
-
-        reading = self.readers.read(ReadOrder("record", stored))
-        body = b"".join(reading.body)
-        if reading.answer.refused:
-            said = reading.answer.reason or f"its record is {reading.answer.refused}"
-            raise NotFound(said)
-        return body
+    reading = readers.read(ReadOrder("record", stored))
+    body = b"".join(reading.body)
+    if reading.answer.refused:
+        said = reading.answer.reason or f"its record is {reading.answer.refused}"
+        raise NotFound(said)
+    return body
 
 
 # -- for people ------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if targets and not stewards:
         print("steward  none is running: start `healtharchive steward`; no target is looked after")
     for worker in workers:
-        print(f"worker   {worker.name}, since {messages.moment(worker.since, now)}")
+        unit = f" in {worker.unit}" if worker.unit else ""
+        print(f"worker   {worker.name}{unit}, since {messages.moment(worker.since, now)}")
     if not workers:
         print("worker   none is running: start `healtharchive worker`")
 

@@ -131,6 +131,13 @@ async def _crawl(
         segment_bytes=order.segment_bytes,
         guard=leash.check,
     )
+    guard_disk = _disk_guard({state, Path(order.output_dir)}, order.spool_full_percent)
+    if source.engine == "container":
+        from healtharchive.crawl.container import engine as container  # late: it is an extra
+
+        return await container.run(
+            order, source.container, frontier, ledger, leash, clock, report, guard_disk
+        )
     paces = Paces(source.politeness)
     _remove_old_spills(state)
     async with AsyncExitStack() as undo:
@@ -170,7 +177,7 @@ async def _crawl(
             leash=leash,
             clock=clock,
             report=report,
-            guard_disk=_disk_guard({state, Path(order.output_dir)}, order.spool_full_percent),
+            guard_disk=guard_disk,
         )
         if source.engine in ("browser", "auto"):
             parts.most_in_flight = IN_FLIGHT_A_TAB * source.browser.tabs
@@ -196,6 +203,7 @@ def _browser(parts: Parts, spills: Path) -> AbstractAsyncContextManager[Enricher
         why_again=why_again,
         introduce=visits.record_dns,
         follow=visits.follow,
+        lead_to=visits.lead_to,
     )
     return browser_engine(
         order.source.browser,

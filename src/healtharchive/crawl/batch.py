@@ -49,7 +49,8 @@ class Admission:
     """What the frontier says to somebody who has a URL's answer without having been sent for it.
 
     `ours`: its capture is to carry `id`, and nobody else is sent for it. Otherwise the URL was
-    settled before (done, failed or excluded): a record of it belongs to no URL.
+    settled before (done, failed or excluded), or is a page that waits for its own visit: a record
+    of it belongs to no URL.
     """
 
     id: int

@@ -105,25 +105,26 @@ class Frontier:
             self._set_meta(db, "elapsed_seconds", str(self.elapsed_seconds))
         self._add_counts(batch, found, excluded)
 
-    def admit(self, found: Sequence[FoundUrl]) -> list[Admission]:
+    def admit(self, found: Sequence[FoundUrl], *, pages: bool = True) -> list[Admission]:
         """Take URLs out of the queue for whoever has their answers already; new ones are added.
 
         They are in flight until a batch settles them. An attempt that dies before leaves them
-        queued: the next one fetches them.
+        queued: the next one fetches them. Without `pages` only assets are taken out of the queue:
+        what is queued as anything else stays there.
         """
         with self._transaction() as db:
-            admitted = [self._admit(db, each) for each in found]
+            admitted = [self._admit(db, each, pages) for each in found]
             new = sum(is_new for _, is_new in admitted)
         counts = self.counts
         self.counts = replace(counts, found=counts.found + new, queued=counts.queued + new)
         return [admission for admission, _ in admitted]
 
-    def _admit(self, db: sqlite3.Connection, each: FoundUrl) -> tuple[Admission, bool]:
+    def _admit(self, db: sqlite3.Connection, each: FoundUrl, pages: bool) -> tuple[Admission, bool]:
         key = url_key(each.url)
-        row = db.execute("SELECT id, state FROM urls WHERE key = ?", (key,)).fetchone()
+        row = db.execute("SELECT id, state, kind FROM urls WHERE key = ?", (key,)).fetchone()
         if row is not None:
-            url_id, state = row
-            ours = state == QUEUED
+            url_id, state, kind = row
+            ours = state == QUEUED and (pages or kind == Kind.ASSET)
             if ours:
                 db.execute("UPDATE urls SET state = ? WHERE id = ?", (IN_FLIGHT, url_id))
             return Admission(url_id, ours), False

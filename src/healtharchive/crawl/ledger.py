@@ -93,11 +93,11 @@ class Ledger:
             self.batch.captures.append(row)
             self._segment = segment
 
-    async def admit(self, found: Sequence[FoundUrl]) -> list[Admission]:
+    async def admit(self, found: Sequence[FoundUrl], *, pages: bool = True) -> list[Admission]:
         """See `Frontier.admit`: for whoever records answers that he was not sent for."""
         async with self._lock:
             self._guard()
-            return await asyncio.to_thread(self.frontier.admit, found)
+            return await asyncio.to_thread(self.frontier.admit, found, pages=pages)
 
     async def commit(self, in_flight: Iterable[int]) -> Committed:
         """Make all that was appended so far durable.

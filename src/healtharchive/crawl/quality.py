@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from healtharchive.model.orders import Counts
+from healtharchive.model.states import Quality
 
 GONE_STATUSES = (404, 410)
 FIRST_REDIRECT_STATUS = 300
@@ -17,14 +18,6 @@ FIRST_ERROR_STATUS = 400
 # The kinds of failure that a transport names first in its reason (`timeout: no answer in time`).
 SITE_KINDS = ("dns", "connect", "tls", "timeout", "protocol", "disconnect")
 NO_RULES = "robots.txt answered"  # instead of a rule: everything was left out because of it
-
-
-class Word(StrEnum):
-    """The verdict in one word."""
-
-    COMPLETE = "COMPLETE"
-    INCOMPLETE = "INCOMPLETE"
-    REFUSED = "REFUSED"
 
 
 class Fate(StrEnum):
@@ -184,6 +177,19 @@ class SegmentFacts:
     mismatches: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """A sample of rendered pages, replayed from the WARC files alone; `skipped` could not be."""
+
+    sampled: int
+    well: int
+    skipped: int = 0
+
+    @property
+    def judged(self) -> int:
+        return self.sampled - self.skipped
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that is judged. `reported` are the counts that the crawl reported when it ended.
@@ -209,6 +215,7 @@ class Evidence:
     segments: SegmentFacts = field(default_factory=SegmentFacts)
     attempts: Mapping[str, int] = field(default_factory=dict)
     indexed_captures: int | None = None  # None before the job is indexed
+    replays: Replays | None = None  # None when none was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,28 +228,34 @@ class Thresholds:
     failed_of_host: float = 50.0
     least_of_host: int = 10  # URLs asked for before a host is judged by itself
     gone_of_last: float = 30.0  # only remarked upon: sites are rebuilt
+    not_replaying: float = 20.0  # of a sample of rendered pages
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement. `reasons` say why it is not COMPLETE; `notes` are worth a look anyway."""
 
-    word: Word
+    word: Quality
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def refused(*reasons: str) -> Verdict:
     """The verdict on a crawl that cannot be judged."""
-    return Verdict(Word.REFUSED, reasons)
+    return Verdict(Quality.REFUSED, reasons)
 
 
 def judge(evidence: Evidence, thresholds: Thresholds) -> Verdict:
     """The verdict on a crawl. Numbers that do not add up say nothing: then it is refused."""
     if contradictions := tuple(_contradictions(evidence)):
         return refused(*contradictions)
-    reasons = (*_unfinished(evidence), *_unreached(evidence, thresholds), *_unkept(evidence))
-    word = Word.INCOMPLETE if reasons else Word.COMPLETE
+    reasons = (
+        *_unfinished(evidence),
+        *_unreached(evidence, thresholds),
+        *_unkept(evidence),
+        *_unreplayed(evidence, thresholds),
+    )
+    word = Quality.INCOMPLETE if reasons else Quality.COMPLETE
     return Verdict(word, reasons, tuple(_notes(evidence, thresholds)))
 
 
@@ -319,6 +332,15 @@ def _unkept(evidence: Evidence) -> Iterator[str]:
         yield f"only {evidence.indexed_captures} of its {kept} captures are in the index"
 
 
+def _unreplayed(evidence: Evidence, thresholds: Thresholds) -> Iterator[str]:
+    replays = evidence.replays
+    if replays is None:
+        return
+    ill = replays.judged - replays.well
+    if exceeds(ill, replays.judged, thresholds.not_replaying):
+        yield f"{_share(ill, replays.judged)} pages of a sample do not replay"
+
+
 def _notes(evidence: Evidence, thresholds: Thresholds) -> Iterator[str]:
     segments, last = evidence.segments, evidence.last
     if segments.unverified:
@@ -337,6 +359,17 @@ def _notes(evidence: Evidence, thresholds: Thresholds) -> Iterator[str]:
     if exceeds(gone, last.wanted, thresholds.gone_of_last):
         share = _share(gone, last.wanted)
         yield f"{share} pages of the last edition are gone: was the site rebuilt?"
+    if (replays := evidence.replays) is not None:
+        yield from _replay_notes(replays)
+
+
+def _replay_notes(replays: Replays) -> Iterator[str]:
+    if not replays.sampled:
+        yield "no page was rendered when it was captured, so none was replayed"
+    if replays.judged:
+        yield f"of {replays.judged} pages sampled {replays.well} replay"
+    if replays.skipped:
+        yield f"{replays.skipped} sampled pages were not judged: their records are not at hand"
 
 
 def exceeds(part: int, whole: int, percent: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Recorder:
             kind = "response"
             second = _response_record(exchange, response_id)
             if url_id is not None:
-                self._remember(exchange, response_id)
+                second = itertools.chain(second, self._remembering(exchange, response_id))
         capture = Capture(
             kind=kind,
             span_offset=0,
@@ -113,6 +113,14 @@ class Recorder:
         with closing(self._editions.execute(query, (digest,))) as rows:
             row = rows.fetchone()
         return (row[0], row[1], row[2]) if row else None
+
+    def _remembering(self, exchange: Exchange, record_id: str) -> Iterator[bytes]:
+        """Nothing to write: the payload is remembered when all before it has been written.
+
+        An append that is cancelled or fails before leaves no revisit to a record that is not there.
+        """
+        self._remember(exchange, record_id)
+        yield from ()
 
     def _remember(self, exchange: Exchange, record_id: str) -> None:
         if not exchange.entity_bytes or exchange.truncated:

@@ -108,11 +108,17 @@ def survey(
     source: SourceDefinition,
     frontier_path: Path,
     records: Records,
+    *,
+    indexed: bool = False,
 ) -> Evidence:
-    """All that is known of a crawl. FrontierUnreadable when there is nothing to go by."""
+    """All that is known of a crawl. FrontierUnreadable when there is nothing to go by.
+
+    `indexed`: all of its captures should be in the index, though its status does not say so yet.
+    """
+    indexed = indexed or job.status is JobStatus.INDEXED
     with closing(KeptFrontier(frontier_path)) as frontier:
         try:
-            return _survey(connection, job, source, frontier, records)
+            return _survey(connection, job, source, frontier, records, indexed=indexed)
         except sqlite3.Error as error:
             raise FrontierUnreadable(
                 f"The frontier {frontier_path} cannot be read: {error}."
@@ -125,6 +131,8 @@ def _survey(
     source: SourceDefinition,
     frontier: KeptFrontier,
     records: Records,
+    *,
+    indexed: bool,
 ) -> Evidence:
     attempts = list_attempts(connection, job.id)
     crawls = [each for each in attempts if each.work == "crawl"]
@@ -137,7 +145,6 @@ def _survey(
     listed = _cover(frontier, scope, sitemaps.pages())
     last_job = last_edition(connection, job)
     last = pages_of(connection, last_job) if last_job is not None else iter(())
-    indexed = job.status is JobStatus.INDEXED
     return Evidence(
         status=job.status,
         finished=finished,

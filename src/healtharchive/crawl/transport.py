@@ -202,6 +202,9 @@ class Transport:
             raise FetchFailed("dns", f"{target.host} was not resolved in time") from error
         except OSError as error:
             raise FetchFailed("dns", f"{target.host}: {error.strerror or error}") from error
+        except ValueError as error:  # an empty or over-long label, which no encoder takes
+            what = f"{target.host[:80]!r} is no host name"
+            raise FetchFailed("dns", what, permanent=True) from error
         if target.host in self._allowed:
             return list(resolved.addresses)
         allowed = [each for each in resolved.addresses if not refusal(each)]
@@ -229,6 +232,9 @@ class Transport:
             raise FetchFailed("tls", error.reason or str(error)) from error
         except OSError as error:
             raise FetchFailed("connect", f"{address}: {error.strerror or error}") from error
+        except ValueError as error:  # a name that TLS cannot ask for
+            what = f"{target.host[:80]!r} is no host name"
+            raise FetchFailed("tls", what, permanent=True) from error
         if target.host not in self._allowed and refusal(connection.ip):
             connection.abort()
             raise self._refused(target.host, connection.ip)

@@ -17,7 +17,8 @@ SESSION_SHORT = re.compile(r"s(?:ess(?:ion)?_?)?id=[0-9a-fA-F]{16,}", re.IGNOREC
 ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 PATH_SAFE = "!$&'()*+,;=:@/%-._~"
-QUERY_SAFE = PATH_SAFE + "?[]{}|^`\\"
+# As browsers send a query (URL Standard, "special-query percent-encode set"): ' is escaped there.
+QUERY_SAFE = PATH_SAFE.replace("'", "") + "?[]{}|^`\\"
 LINE_BREAKS = {ord("\t"): None, ord("\n"): None, ord("\r"): None}
 # Most links are canonical but for their fragment: nothing in them needs a second look.
 PLAIN = re.compile(

@@ -16,6 +16,7 @@ from healtharchive.crawl.gate import Reading, RobotsGate
 from healtharchive.crawl.hosts import Paces
 from healtharchive.crawl.ledger import Ledger
 from healtharchive.crawl.recorder import Recorder, header_value, mime_of
+from healtharchive.crawl.scope import Scope
 from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
 from healtharchive.crawl.urls import host_of, origin_of
 from healtharchive.model.blame import Blame
@@ -56,8 +57,10 @@ class Visits:
     _answering: set[str] = field(default_factory=set)  # origins that gave an answer
     _silent: dict[str, list[tuple[QueuedUrl, str]]] = field(default_factory=dict)
     _dns_recorded: set[str] = field(default_factory=set)
+    _scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:
+        self._scope = Scope(self.source.scope)
         self._seed_origins = frozenset(
             each.origin for each in Discovery(self.source).seeds() if each.kind is Kind.SEED
         )
@@ -167,6 +170,17 @@ class Visits:
     def follow(self, queued: QueuedUrl, exchange: Exchange) -> None:
         """Take up what an answer leads to that somebody else records, in the same commit."""
         self._keep(self.discovery.of_answer(queued, exchange))
+
+    def lead_to(self, queued: QueuedUrl, url: str) -> bool:
+        """Queue what a page has in a frame, or asked for, by the rules for links, in the next
+        commit. False, and nothing is queued, where that URL is no page of the source."""
+        decision = self._scope.decide(url)
+        if not decision.in_scope or decision.url != url:
+            return False
+        discovered = Discovered()
+        self.discovery.add_links(discovered, queued, (url,))
+        self._keep(discovered)
+        return True
 
     def _keep(self, discovered: Discovered) -> None:
         batch = self.ledger.batch

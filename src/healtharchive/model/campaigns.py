@@ -14,8 +14,9 @@ from healtharchive.model.jobs import DEFAULT_RETRY_BUDGET, Job, count_jobs, crea
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.source import SourceDefinition
 from healtharchive.model.sources import list_sources
-from healtharchive.model.states import JobStatus
+from healtharchive.model.states import JobStatus, Quality
 from healtharchive.model.tables import campaigns
+from healtharchive.model.verdicts import in_short
 
 KINDS = ("annual",)
 FIRST_YEAR, LAST_YEAR = 1990, 2200
@@ -48,21 +49,35 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One reason why a campaign is not ready for search: which job, and what about it."""
+    """One reason why a campaign is not ready for search: which job, and what about it.
+
+    `quality` is set where the job is indexed and was judged not to be good enough.
+    """
 
     job_id: int | None
     source: str
     status: JobStatus | None
     reason: str
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What is missing of a job, and an operator accepted: a note, and no obstacle."""
+
+    job_id: int
+    source: str
+    missing: str
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether all of a campaign can be searched, and every reason why not."""
+    """Whether all of a campaign can be searched, every reason why not, and what was accepted."""
 
     campaign: Campaign
     jobs: tuple[Job, ...]
     obstacles: tuple[Obstacle, ...]
+    notes: tuple[Accepted, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -131,10 +146,15 @@ def readiness(connection: Connection, name: str) -> Readiness:
     """Whether a campaign is ready for search; NotFound when there is none of this name."""
     campaign = get_campaign(connection, name)
     jobs = tuple(list_jobs(connection, campaign=name))
-    obstacles = [_obstacle(job) for job in jobs if job.status is not JobStatus.INDEXED]
+    obstacles = [found for found in map(_obstacle, jobs) if found is not None]
     if not jobs:
         obstacles.append(Obstacle(None, "", None, "it has no jobs"))
-    return Readiness(campaign, jobs, tuple(obstacles))
+    notes = tuple(
+        Accepted(job.id, job.source, in_short(job.quality_reasons))
+        for job in jobs
+        if job.status is JobStatus.INDEXED and job.quality is Quality.ACCEPTED
+    )
+    return Readiness(campaign, jobs, tuple(obstacles), notes)
 
 
 def progress(connection: Connection, name: str) -> dict[JobStatus, int]:
@@ -142,7 +162,10 @@ def progress(connection: Connection, name: str) -> dict[JobStatus, int]:
     return count_jobs(connection, campaign=name)
 
 
-def _obstacle(job: Job) -> Obstacle:
+def _obstacle(job: Job) -> Obstacle | None:
+    """What keeps a job's pages, or enough of them, out of the search; None when nothing does."""
+    if job.status is JobStatus.INDEXED:
+        return _flaw(job)
     reason = _WHY_NOT[job.status]
     detail = job.parked_reason or (job.last_error if job.status in _FAULTY else None)
     if detail:
@@ -152,6 +175,18 @@ def _obstacle(job: Job) -> Obstacle:
     return Obstacle(job.id, job.source, job.status, reason)
 
 
+def _flaw(job: Job) -> Obstacle | None:
+    """What an indexed job was judged to lack. One that nobody judged is taken as it is."""
+    if job.quality is None or job.quality not in _FLAWED:
+        return None
+    reason = f"{_FLAWED[job.quality]}: {in_short(job.quality_reasons)}"
+    return Obstacle(job.id, job.source, job.status, reason, job.quality)
+
+
+_FLAWED: Mapping[Quality, str] = {
+    Quality.INCOMPLETE: "is incomplete",
+    Quality.REFUSED: "cannot be judged",
+}
 _FAULTY = (JobStatus.RETRYABLE, JobStatus.FAILED, JobStatus.INDEX_FAILED)
 
 

@@ -17,8 +17,8 @@ from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput, LeaseLost, NotFound
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.orders import Counts
-from healtharchive.model.sources import source_id
-from healtharchive.model.states import JOB_TRANSITIONS, JobEvent, JobStatus, step
+from healtharchive.model.sources import get_source, source_id
+from healtharchive.model.states import JOB_TRANSITIONS, JobEvent, JobStatus, Quality, step
 from healtharchive.model.tables import BIGGEST_ID, archive_jobs, campaigns, sources, targets
 from healtharchive.model.target import SPOOL
 
@@ -75,6 +75,8 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     indexed_at: datetime | None
+    quality: Quality | None = None  # None: nobody has judged it
+    quality_reasons: tuple[str, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -83,9 +85,8 @@ class Job:
 
 
 # The columns that a record takes as they are; the others come from joins or are put together.
-_PLAIN = tuple(
-    each.name for each in fields(Job) if each.name not in ("source", "campaign", "status", "counts")
-)
+_MADE = ("source", "campaign", "status", "counts", "quality", "quality_reasons")
+_PLAIN = tuple(each.name for each in fields(Job) if each.name not in _MADE)
 
 
 # -- questions -----------------------------------------------------------------------------
@@ -170,6 +171,8 @@ def _job(row: Row[Any]) -> Job:
         campaign=row.campaign_name,
         status=JobStatus(row.status),
         counts=counts,
+        quality=Quality(row.quality) if row.quality else None,
+        quality_reasons=tuple(row.quality_reasons or ()),
         **plain,
     )
 
@@ -206,6 +209,7 @@ def create_job(
             campaign_id=campaign_id,
             status=JobStatus.QUEUED,
             position=position,
+            engine=get_source(connection, source).engine,
             config=dict(config or {}),
             output_dir=output_dir,
             target=target_of(connection, output_dir),

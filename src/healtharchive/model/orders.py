@@ -39,11 +39,15 @@ class CrawlOrder:
 
 @dataclass(frozen=True, slots=True)
 class IndexOrder:
-    """What an index child works on: one job's sealed segments."""
+    """What an index child works on: one job's sealed segments.
+
+    `state_dir` holds the frontier that the job is judged by (empty: the output directory).
+    """
 
     job_id: int
     fence: int
     output_dir: str
+    state_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,15 @@ class SegmentEvent(StrEnum):
     RESTORE = "restore"
 
 
+class Quality(StrEnum):
+    """What a crawl was judged to be. Accepted: incomplete, and an operator takes it as it is."""
+
+    COMPLETE = "COMPLETE"
+    INCOMPLETE = "INCOMPLETE"
+    REFUSED = "REFUSED"
+    ACCEPTED = "ACCEPTED"
+
+
 class TargetState(StrEnum):
     """A target's breaker: closed is fine, open parks jobs, half-open lets one trial through."""
 

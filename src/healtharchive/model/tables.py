@@ -134,6 +134,8 @@ archive_jobs = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("indexed_at", UtcDateTime),
+    Column("quality", String(16)),  # null: nobody has judged it
+    Column("quality_reasons", JSON(none_as_null=True)),  # a list of sentences
     UniqueConstraint("campaign_id", "source_id"),
     Index("ix_archive_jobs_claim", "status", "not_before", "position", "id"),
 )

@@ -15,6 +15,7 @@ from healtharchive.model.orders import Command, IndexOrder, Report
 from healtharchive.model.reporting import misfortune, reporter
 from healtharchive.model.wire import from_line
 from healtharchive.search.index import SearchIndex
+from healtharchive.search.judging import judge_job
 from healtharchive.search.pipeline import Tools, index_job
 from healtharchive.settings import load, open_database
 
@@ -95,9 +96,10 @@ def _attempt(commands: Commands, report: Callable[[Report], None]) -> Report:
         index = SearchIndex(settings.search_dir)
         tools = Tools(database, index, this_process(), report, commands.check)
         tally = index_job(order, tools)
+        quality = judge_job(order, tools)
     finally:
         database.dispose()
-    return Report("end", outcome="complete", evidence=tally.facts())
+    return Report("end", outcome="complete", evidence={**tally.facts(), "quality": quality})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from healtharchive.model.campaigns import (
+    Accepted,
     Campaign,
     Obstacle,
     Readiness,
@@ -42,7 +43,10 @@ class Campaigns:
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """One campaign: whether it is ready for search, every reason why not, and its jobs."""
+    """One campaign: whether it is ready for search, every reason why not, and its jobs.
+
+    `notes` tell what is missing and was accepted.
+    """
 
     name: str
     kind: str
@@ -50,6 +54,7 @@ class CampaignFacts:
     created_at: datetime
     ready: bool
     reasons: tuple[Obstacle, ...]
+    notes: tuple[Accepted, ...]
     jobs: tuple[JobFacts, ...]
 
 
@@ -81,6 +86,7 @@ def show(name: str, visit: VisitDep, site: SiteDep) -> Response:
         campaign.created_at,
         found.ready,
         found.obstacles,
+        found.notes,
         tuple(job_facts(job, names) for job in found.jobs),
     )
     return visit.answer(
@@ -99,6 +105,11 @@ def _words(visit: Visit, obstacle: Obstacle) -> str:
     """One reason in the reader's language; its details stand on the job's card below."""
     if obstacle.job_id is None or obstacle.status is None:
         return visit.say("campaign.reason.empty")
+    if obstacle.quality is not None:
+        quality = visit.say("quality." + obstacle.quality)
+        return visit.say(
+            "campaign.reason.quality", id=obstacle.job_id, source=obstacle.source, quality=quality
+        )
     status = visit.say("status." + obstacle.status)
     return visit.say(
         "campaign.reason.job", id=obstacle.job_id, source=obstacle.source, status=status

@@ -14,6 +14,7 @@ from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import Segment, segments_of_job
 from healtharchive.model.jobs import count_jobs, get_job, list_jobs
 from healtharchive.model.remarks import Remark, remarks_of
+from healtharchive.model.states import Quality
 from healtharchive.web import form
 from healtharchive.web.progress import JobFacts, job_facts, refresh_seconds, source_names
 from healtharchive.web.trouble import Missing
@@ -63,9 +64,14 @@ class EventFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobStory:
-    """One job with all that is known of it; attempts and events newest first."""
+    """One job with all that is known of it; attempts and events newest first.
+
+    `quality` is what its crawl was judged to be, None before that.
+    """
 
     job: JobFacts
+    quality: Quality | None
+    quality_reasons: tuple[str, ...]
     attempts: tuple[AttemptFacts, ...]
     segments: tuple[Segment, ...]
     events: tuple[EventFacts, ...]
@@ -106,6 +112,8 @@ def show(job_id: int, visit: VisitDep, site: SiteDep) -> Response:
         remarks = remarks_of(connection, job_id)
     story = JobStory(
         job,
+        row.quality,
+        row.quality_reasons,
         tuple(_attempt(each) for each in attempts),
         tuple(segments),
         tuple(_event(each) for each in reversed(events)),

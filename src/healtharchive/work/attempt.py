@@ -90,7 +90,7 @@ def _outcome(claim: Claim, means: Means, stop: Stop, down: Stop, heart: Heart) -
 
 def _order(claim: Claim, means: Means, stop: Stop, heart: Heart) -> CrawlOrder | IndexOrder:
     if claim.work is Work.INDEX:
-        return index_order(claim.job, claim.fence)
+        return index_order(means.settings, claim.job, claim.fence)
 
     def ask() -> CrawlOrder:
         with means.database.read() as connection:

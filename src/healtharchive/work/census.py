@@ -11,15 +11,21 @@ from sqlalchemy import Connection, func, select
 
 from healtharchive.model.tables import events
 
+UNITS = (".service", ".scope")  # any other name in an event is only a word for a process
+
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """One process. On another host it is taken at its word; a crash there shows by its leases."""
+    """One process. On another host it is taken at its word; a crash there shows by its leases.
+
+    `unit` is the systemd unit that it runs in; empty outside one.
+    """
 
     name: str
     host: str
     pid: int
     since: datetime
+    unit: str = ""
 
 
 def living_workers(connection: Connection) -> list[Living]:
@@ -47,10 +53,14 @@ def _living(connection: Connection, subject: str) -> list[Living]:
     )
     here = socket.gethostname()
     return [
-        Living(row.subject_id, row.host, row.pid, row.at)
+        Living(row.subject_id, row.host, row.pid, row.at, _unit(row.unit))
         for row in rows
         if row.host != here or _exists(row.pid)
     ]
+
+
+def _unit(name: str) -> str:
+    return name if name.endswith(UNITS) else ""
 
 
 def _exists(pid: int) -> bool:

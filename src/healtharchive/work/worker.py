@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
-from healtharchive.model.attempts import Work, next_start, recent_starts
+from healtharchive.model.attempts import Work
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
-from healtharchive.model.errors import BadInput
 from healtharchive.model.jobs import Job, get_job
 from healtharchive.model.leases import Claim, ClaimTerms, any_due, claim
-from healtharchive.model.states import JobStatus
 from healtharchive.model.targets import open_targets_of
 from healtharchive.settings import Settings
 from healtharchive.work import signals
@@ -22,6 +20,7 @@ from healtharchive.work.attempt import supervise
 from healtharchive.work.means import COMMANDS, Commands, Means
 from healtharchive.work.outage import OUTAGES, PACE, describe
 from healtharchive.work.presence import Presence
+from healtharchive.work.refusal import refusal, terms_of
 from healtharchive.work.rescue import Rescuer
 from healtharchive.work.stopping import Stop
 
@@ -127,7 +126,7 @@ class Worker:
             job = get_job(connection, self.job_id)
             if begun or until_settled:
                 return job
-            raise self._refusal(job)
+            raise refusal(self.means.database, connection, job, self._terms())
 
     def turn(self) -> float:
         """Collect what ended, rescue what is lost, start what is due; seconds until the next turn.
@@ -227,15 +226,8 @@ class Worker:
         thread.start()
 
     def _terms(self) -> ClaimTerms:
-        settings = self.means.settings
-        return ClaimTerms(
-            self.means.holder,
-            self.means.actor,
-            settings.lease_seconds,
-            settings.starts_per_hour,
-            self.job_id,
-            settings.release_seconds,
-        )
+        means = self.means
+        return terms_of(means.settings, means.holder, means.actor, self.job_id)
 
     # -- one job ------------------------------------------------------------------------------
 
@@ -250,29 +242,6 @@ class Worker:
             return job.settled or (self.enough is not None and self.enough(job))
         except OUTAGES:
             return False
-
-    def _refusal(self, job: Job) -> BadInput:
-        cure = f"`healtharchive why job {job.id}` tells how it came to that."
-        if job.status in (JobStatus.RUNNING, JobStatus.INDEXING):
-            return BadInput(f"Job {job.id} is {job.status} at {job.lease_owner} already.", cure)
-        if job.not_before is not None:
-            reason = job.parked_reason or job.last_error or ""
-            return BadInput(
-                f"Job {job.id} waits until {job.not_before:%Y-%m-%dT%H:%M:%SZ}: {reason}.",
-                f"`healtharchive retry-job --id {job.id}` lets it run now.",
-            )
-        again = self._next_start(job)
-        if again:
-            return BadInput(f"Job {job.id} was started too often: not before {again}.", cure)
-        return BadInput(f"Job {job.id} is {job.status}: there is nothing to run.", cure)
-
-    def _next_start(self, job: Job) -> str:
-        work = Work.INDEX if job.status is JobStatus.COMPLETED else Work.CRAWL
-        with self.means.database.read() as connection:
-            now = self.means.database.now(connection)
-            starts = recent_starts(connection, job.id, work, now)
-        again = next_start(starts, self.means.settings.starts_per_hour, now)
-        return f"{again:%Y-%m-%dT%H:%M:%SZ}" if again else ""
 
     @contextmanager
     def _journalled(self) -> Iterator[None]:

@@ -45,6 +45,11 @@ class Asking:
         return tuple(each for each in self.request.fields if each[0].lower() not in CONDITIONS)
 
     @property
+    def wants_page(self) -> bool:
+        """Whether it is for a document, as a frame's is, on sites without Sec-Fetch-* too."""
+        return "text/html" in self.request.value("accept").lower()
+
+    @property
     def streams(self) -> bool:
         """Whether it asks for an answer that never ends (EventSource)."""
         return STREAM in self.request.value("accept").lower()

@@ -83,7 +83,7 @@ class Choice:
         if any(rule.search(url) for rule in self._never):
             return Wish(False, "not rendered: by the source's rule")
         if self.is_given_up(origin_of(url)):
-            return Wish(False, f"not rendered: {origin_of(url)} is crawled without a browser now")
+            return _given_up(origin_of(url))
         if any(rule.search(url) for rule in self._always):
             return Wish(True, "rendered in a browser: by the source's rule")
         if not self._automatic:
@@ -98,9 +98,17 @@ class Choice:
         template.pages += 1
         return self._judged(template, before)
 
-    def again(self, wish: Wish) -> Wish:
+    def again(self, url: str, wish: Wish) -> Wish:
         """The wish for a page that has waited for its template's first sample."""
-        return self._judged(wish.template, wish.before) if wish.template is not None else wish
+        wish = self.still(url, wish)
+        if not wish.render or wish.template is None:
+            return wish
+        return self._judged(wish.template, wish.before)
+
+    def still(self, url: str, wish: Wish) -> Wish:
+        """The wish for a page that has waited: its host may have been given up meanwhile."""
+        origin = origin_of(url)
+        return _given_up(origin) if wish.render and self.is_given_up(origin) else wish
 
     def _judged(self, template: Template, before: ShellMeasure) -> Wish:
         like = f"pages like {template.example}" if template.named else "pages of other templates"
@@ -138,7 +146,12 @@ class Choice:
     # -- what came of it -----------------------------------------------------------------------
 
     def learn(self, url: str, wish: Wish, after: ShellMeasure) -> None:
-        """A page was rendered: what that brought decides for others of its template."""
+        """A page was rendered: what that brought decides for others of its template.
+
+        A host that was given up meanwhile stays so.
+        """
+        if self.is_given_up(origin_of(url)):
+            return
         self._failures.pop(origin_of(url), None)
         if wish.template is None:
             return
@@ -156,6 +169,10 @@ class Choice:
     def is_given_up(self, origin: str) -> bool:
         """Whether pages of this origin are crawled without a browser from now on."""
         return self._failures.get(origin, 0) >= self._options.failures
+
+
+def _given_up(origin: str) -> Wish:
+    return Wish(False, f"not rendered: {origin} is crawled without a browser now")
 
 
 def _is_same(before: ShellMeasure, after: ShellMeasure) -> bool:

@@ -35,6 +35,7 @@ ANSWER_SECONDS = 4.0
 GRACE_SECONDS = 5.0  # after a page's own deadline
 WATCH_SECONDS = 1.0
 CROWDED = 2  # so many times its bound, a browser loses its largest page at once
+MOST_LOST = 3  # browsers in a row with no page rendered by any
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Browser:
     def __init__(self, launch: Launch, path: Path, playwright: Playwright) -> None:
         self.pages = 0  # ever opened
         self.active = 0  # open now
+        self.urls: list[str] = []  # of the pages that somebody has in it, or is about to
         self.condemned = False  # it has failed, or is closed: nobody shall get it again
         self.memory_bytes = 0  # resident, of all its processes, as last measured
         self.profile = path
@@ -88,7 +90,7 @@ class Browser:
         browser: Browser | None = None
         try:
             async with asyncio.timeout(START_SECONDS):
-                browser = cls(launch, path, await async_playwright().start())
+                browser = cls(launch, path, await _driver())
                 await browser._connect(executable)
             return browser
         except (PlaywrightError, TimeoutError, OSError) as error:
@@ -122,12 +124,18 @@ class Browser:
         self._devtools = await self._connection.new_browser_cdp_session()
         running = profile.driver_of(self.profile), profile.browser_of(self.profile)
         self._processes = tuple(each for each in running if each is not None)
+        if len(self._processes) != 2:
+            raise PlaywrightError("it is gone already")
         self._watching = asyncio.ensure_future(self._watch_memory())
+
+    @property
+    def _main(self) -> profile.Process:
+        return self._processes[-1]
 
     @property
     def pid(self) -> int:
         """Chromium's main process."""
-        return self._processes[-1].pid if self._processes else 0
+        return self._main.pid if self._processes else 0
 
     @property
     def alive(self) -> bool:
@@ -218,12 +226,17 @@ class Browser:
     async def _watch_memory(self) -> None:
         """Measure the memory; end the largest page when all together have far too much."""
         while True:
-            sizes = {each: profile.memory_bytes(each.pid) for each in profile.family(self.profile)}
-            self.memory_bytes = sum(sizes.values())
-            if self.memory_bytes > CROWDED * self._launch.memory_bytes:
-                pages = [each for each in sizes if profile.is_renderer(each)]
-                profile.end([max(pages, key=sizes.__getitem__)] if pages else [])
+            # In a thread: of a process that is stuck in the kernel not even the size can be read.
+            self.memory_bytes = await asyncio.to_thread(self._measure)
             await asyncio.sleep(WATCH_SECONDS)
+
+    def _measure(self) -> int:
+        sizes = {each: profile.memory_bytes(each.pid) for each in profile.lineage(self._main)}
+        total = sum(sizes.values())
+        if total > CROWDED * self._launch.memory_bytes:
+            pages = [each for each in sizes if profile.is_renderer(each)]
+            profile.end([max(pages, key=sizes.__getitem__)] if pages else [])
+        return total
 
     async def close(self) -> None:
         """End Chromium and its driver and wipe the profile, within some seconds; never raises."""
@@ -236,16 +249,29 @@ class Browser:
         if self._watching is not None:
             self._watching.cancel()
         # There is nothing to save in a browser, so it is not asked: it might be stopped.
-        profile.end(profile.family(self.profile))
+        await asyncio.to_thread(self._kill)
         if well:
             await self._stop_driver()
         await asyncio.to_thread(profile.clear, self.profile)
         await self._stop_driver()  # returns once this process, too, knows that it is gone
 
+    def _kill(self) -> None:
+        profile.end(profile.family(self.profile))
+
     async def _stop_driver(self) -> None:
         with contextlib.suppress(PlaywrightError, TimeoutError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._playwright.stop()
+
+
+async def _driver() -> Playwright:
+    """A running driver. RenderFailed("browser") when it ends while it starts."""
+    try:
+        return await async_playwright().start()
+    except (PlaywrightError, TimeoutError, OSError):
+        raise
+    except Exception as error:  # no class of its own for that: see its transport.py
+        raise RenderFailed("browser", f"playwright's driver did not start: {error}") from error
 
 
 def _headers(languages: tuple[str, ...]) -> dict[str, str]:
@@ -266,6 +292,8 @@ class Browsers:
         self._retired: set[Browser] = set()
         self._closed = False
         self._starting = asyncio.Lock()
+        self._again = asyncio.Lock()
+        self._lost: dict[object, frozenset[str]] = {}  # in a row, and the pages in each
 
     @property
     def memory_bytes(self) -> int:
@@ -274,13 +302,18 @@ class Browsers:
 
     async def render(self, url: str, proxy: str, *, page: PageOptions) -> Rendered:
         """As `Browser.render`. A page that lost its browser, perhaps by another page's doing, is
-        rendered once more in the next one, with a deadline of its own."""
+        rendered once more in the next one, with a deadline of its own.
+
+        EngineMissing when three browsers in a row did not start or were lost, and it was no one
+        page that was in all of them.
+        """
         try:
             return await self._render(url, proxy, page)
         except RenderFailed as failed:
             if failed.kind != "browser":
                 raise
-        return await self._render(url, proxy, page)
+        async with self._again:  # one by one: a page that kills its browser takes no other along
+            return await self._render(url, proxy, page)
 
     async def close(self) -> None:
         """End all browsers; who still renders gets RenderFailed("browser")."""
@@ -293,11 +326,31 @@ class Browsers:
 
     async def _render(self, url: str, proxy: str, page: PageOptions) -> Rendered:
         browser = await self._take()
+        browser.urls.append(url)
         try:
-            return await browser.render(url, proxy, page=page)
+            rendered = await browser.render(url, proxy, page=page)
+            self._lost.clear()
+            return rendered
+        except RenderFailed as failed:
+            if failed.kind == "browser":
+                self._note_lost(browser, failed)
+            raise
         finally:
             browser.active -= 1
+            browser.urls.remove(url)
             await self._leave(browser)
+
+    def _note_lost(self, browser: Browser | None, failed: RenderFailed) -> None:
+        if self._closed or browser in self._lost:
+            return
+        self._lost[browser or object()] = frozenset(browser.urls if browser else ())
+        last = list(self._lost.values())[-MOST_LOST:]
+        if len(last) == MOST_LOST and not frozenset.intersection(*last):
+            raise EngineMissing(
+                f"Chromium did not start or was lost {MOST_LOST} times in a row, whatever page it"
+                f" had; the last time: {failed.detail}. See how much memory this machine has left,"
+                f" and run: {self._launch.executable} --headless --dump-dom about:blank"
+            ) from failed
 
     async def _take(self) -> Browser:
         """A living browser with a place taken in it, so that it is not closed before its use."""
@@ -314,10 +367,17 @@ class Browsers:
                 # Two at once are enough for the memory: the old one's last pages end first.
                 while self._retired:
                     await asyncio.sleep(0.05)
-                browser = self._current = await Browser.start(self._launch)
+                browser = self._current = await self._start()
                 self.started += 1
             browser.active += 1
             return browser
+
+    async def _start(self) -> Browser:
+        try:
+            return await Browser.start(self._launch)
+        except RenderFailed as failed:
+            self._note_lost(None, failed)
+            raise
 
     async def _leave(self, browser: Browser) -> None:
         """Close a browser that nobody shall get again, once its last page has left it. A dead one

@@ -12,7 +12,7 @@ from healtharchive.crawl.browser import profile
 from healtharchive.crawl.browser.authority import Authority
 from healtharchive.crawl.browser.choice import Choice, Wish
 from healtharchive.crawl.browser.chromium import Browsers, Launch
-from healtharchive.crawl.browser.gathering import Gathering, Means
+from healtharchive.crawl.browser.gathering import CLOSE_SECONDS, Gathering, Means
 from healtharchive.crawl.browser.proxy import RecordingProxy
 from healtharchive.crawl.browser.rendering import PageOptions, Rendered, RenderFailed, measure_of
 from healtharchive.crawl.browser.renditions import Rendition
@@ -43,17 +43,22 @@ class BrowserEngine:
     tabs: asyncio.Semaphore
 
     async def enrich(self, queued: QueuedUrl, exchange: Exchange) -> Enrichment:
-        """See `Enricher`. EngineMissing when there is no browser on this machine."""
+        """See `Enricher`. EngineMissing when there is no browser on this machine, or it does not
+        last, whatever it renders."""
         wish = self.choice.wish(queued.url, _html(exchange))
         if wish.waits and wish.template is not None:
             async with wish.template.sampling:
-                return await self._granted(queued, exchange, self.choice.again(wish))
+                wish = self.choice.again(queued.url, wish)
+                return await self._granted(queued, exchange, wish)
         return await self._granted(queued, exchange, wish)
 
     async def _granted(self, queued: QueuedUrl, exchange: Exchange, wish: Wish) -> Enrichment:
         if not wish.render:
             return Enrichment(remarks=(wish.why,))
         async with self.tabs:
+            wish = self.choice.still(queued.url, wish)
+            if not wish.render:
+                return Enrichment(remarks=(wish.why,))
             return await self._rendered(queued, exchange, wish)
 
     async def _rendered(self, queued: QueuedUrl, exchange: Exchange, wish: Wish) -> Enrichment:
@@ -64,6 +69,10 @@ class BrowserEngine:
         except RenderFailed as failure:
             self._note_failure(queued.url, failure)
             return Enrichment(remarks=(wish.why,), again=f"render: {failure}")
+        links = (*rendered.links, *gathering.navigations)
+        notes = tuple(f"while rendering: {note}" for note in rendered.notes)
+        if rendered.left:
+            return Enrichment(links, remarks=(wish.why, *notes))
         self.choice.learn(queued.url, wish, measure_of(rendered))
         rendition = Rendition(
             queued.url,
@@ -74,24 +83,32 @@ class BrowserEngine:
             rendered.media_type,
             rendered.thumbnail,
         )
-        links = (*rendered.links, *gathering.navigations)
-        notes = tuple(f"while rendering: {note}" for note in rendered.notes)
         return Enrichment(links, rendition.records, (wish.why, *notes))
 
     async def _render(self, url: str, gathering: Gathering) -> Rendered:
         proxy = RecordingProxy(self.authority, gathering)
-        port = await proxy.start()
         options = PageOptions(
             deadline_seconds=self.options.page_seconds, screenshots=self.options.screenshots
         )
+        seconds = CLOSE_SECONDS
         try:
+            port = await proxy.start()
             return await self.browsers.render(url, f"http://127.0.0.1:{port}", page=options)
+        except asyncio.CancelledError:
+            seconds = 0.0  # somebody waits for the end
+            raise
         finally:
-            await proxy.close()
-            await gathering.close()
+            try:
+                await proxy.close()
+            except asyncio.CancelledError:
+                seconds = 0.0
+                raise
+            finally:
+                await gathering.close(seconds)
 
     def _note_failure(self, url: str, failure: RenderFailed) -> None:
-        if not self.choice.failed(url):
+        # A lost browser is no proof against the site it was lost with.
+        if failure.kind == "browser" or not self.choice.failed(url):
             return
         origin = origin_of(url)
         what = f"{origin} is crawled without a browser from now on"

@@ -7,6 +7,7 @@ to the frontier before its answer is there: a browser that dies leaves nothing b
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,18 +17,25 @@ from healtharchive.crawl.batch import Admission, FoundUrl, Kind, QueuedUrl
 from healtharchive.crawl.browser.asking import Asking
 from healtharchive.crawl.browser.kept import Flight, Kept, copied
 from healtharchive.crawl.browser.proxy import Canned, ProxyRequest
-from healtharchive.crawl.frontier_schema import EXCLUDED, FAILED
+from healtharchive.crawl.browser.traffic import Traffic
+from healtharchive.crawl.frontier import url_key
+from healtharchive.crawl.frontier_schema import EXCLUDED, FAILED, QUEUED
 from healtharchive.crawl.ledger import Ledger
-from healtharchive.crawl.recorder import Recorder
+from healtharchive.crawl.recorder import Recorder, mime_of
 from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
 from healtharchive.crawl.urls import origin_of
 from healtharchive.model.errors import LeaseLost
 
 CLOSE_SECONDS = 10.0
-MOST_RELOADS = 3  # of the page itself, each of them fetched anew
+MOST_RELOADS = 7  # of the page itself, which may be rendered once more in another browser
 LASTING = (200, 301, 308, 404, 410)  # worth keeping for the next page that asks
 PARTIAL = (206, 304, 416)  # no answer that a URL is captured by
 STAY = Canned(204)  # a browser that is answered so stays on the page it shows
+# What ends the attempt: the disk, the frontier, the lease. All else costs one request.
+FATAL = (OSError, sqlite3.Error, LeaseLost)
+AT_FAULT = "what a page asked for was not recorded: an error of ours, see the log"
+
+log = logging.getLogger(__name__)
 
 
 async def _nothing_before(_: str) -> None:
@@ -42,7 +50,8 @@ class Means:
     this URL of the frontier to the gathering; not while it visits it itself. `why_again`: why an
     answer is worth another try, or empty; its URL is queued then. `introduce`: what is to be
     recorded of an origin before its first capture. `follow`: takes up what a capture leads to, in
-    the same commit.
+    the same commit. `lead_to`: queues what a page (the first) has in a frame as a page of its own,
+    in the next commit; False where it is none of the source.
     """
 
     transport: Transport
@@ -55,36 +64,17 @@ class Means:
     why_again: Callable[[Exchange], str] = lambda _: ""
     introduce: Callable[[str], Awaitable[None]] = _nothing_before
     follow: Callable[[QueuedUrl, Exchange], None] = lambda _queued, _exchange: None
-
-
-@dataclass(slots=True)
-class Traffic:
-    """How much there was. Each request that was let through is counted under one of the others.
-
-    `given`: answered with the page's own exchange; `kept`: with what another had fetched;
-    `recorded`; `repeated`: fetched, but in the archive already; `queued`: fetched, to be tried
-    again by the crawl; `failed`: no answer, or refused; `stayed`: navigations that were not
-    followed. `bytes`: of what was fetched.
-    """
-
-    requests: int = 0
-    given: int = 0
-    kept: int = 0
-    recorded: int = 0
-    repeated: int = 0
-    queued: int = 0
-    failed: int = 0
-    stayed: int = 0
-    bytes: int = 0
+    lead_to: Callable[[QueuedUrl, str], bool] = lambda _queued, _url: False
 
 
 class Gathering:
     """The answerer of one page.
 
-    `exchange` is the page's own, fetched before; it stays the caller's, to record and to close.
-    Without it the page is fetched and recorded like the rest; `page_recorded` says whether it was.
-    `navigations` are the URLs the page wanted to go to instead. `fatal` is the first error of the
-    disk, of the lease or of ours: it ends the attempt, and `settled` and `close` raise it.
+    `exchange` is the page's own, fetched before; every load of the page is answered with it, so
+    that what is read belongs to it. It stays the caller's, to record and to close. Without it the
+    page is fetched and recorded like the rest; `page_recorded` says whether it was. `navigations`
+    are the URLs the page wanted to go to instead. `fatal` is the first error of the disk or of the
+    lease: it ends the attempt, and `settled` and `close` raise it.
     """
 
     def __init__(self, page: QueuedUrl, exchange: Exchange | None, means: Means) -> None:
@@ -125,7 +115,7 @@ class Gathering:
         if task.cancelled() or error is not None:
             self.traffic.failed += 1
         if error is not None and not isinstance(error, FetchFailed):
-            self.fatal = self.fatal or error  # a bug; what it left in flight must not be waited for
+            self.fatal = self.fatal or error
         self._quiet_since = asyncio.get_running_loop().time()
         self._changed.set()
 
@@ -153,16 +143,29 @@ class Gathering:
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Answer nothing more, and wait for what is under way; what is late is not fetched.
 
-        What has its answer is recorded in any case. Raises `fatal`.
+        What has its answer is recorded in any case, and nothing is once this has ended, by being
+        cancelled too. Raises `fatal`.
         """
         self._closed = True
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
-            for task in late - self._writing:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+        try:
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=seconds)
+        finally:
+            await self._end_late()
         self._raise_fatal()
+
+    async def _end_late(self) -> None:
+        """Give up what has no answer yet and wait for what is being written, whoever cancels."""
+        for task in self._tasks - self._writing:
+            task.cancel()
+        cancelled: asyncio.CancelledError | None = None
+        while self._tasks:
+            try:
+                await asyncio.wait(set(self._tasks))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _raise_fatal(self) -> None:
         if self.fatal is not None:
@@ -180,16 +183,23 @@ class Gathering:
                 self.traffic.stayed += 1
                 return STAY
             if self._exchange is not None and self._is_page(asking):
-                given, self._exchange = self._exchange, None
+                given = copied(self._exchange, self._means.directory)
                 self.traffic.given += 1
-                return copied(given, self._means.directory)
+                return given
             self._refuse(asking)
             if asking.plain and asking.canonical and not asking.navigation:
                 return await self._shared(asking)
             return await self._fetched(asking)
-        except (OSError, sqlite3.Error, LeaseLost) as error:
+        except FATAL as error:
             self.fatal = self.fatal or error
             raise FetchFailed("archive", f"it could not be recorded: {error}") from error
+        except FetchFailed:
+            raise
+        except Exception as error:  # a bug: it costs one request, and is told
+            log.exception("answering %s for %s", asking.request.url, self._page.url)
+            remarks = self._means.ledger.batch.remarks
+            remarks[AT_FAULT] = remarks.get(AT_FAULT, 0) + 1
+            raise FetchFailed("bug", f"{type(error).__name__}: {error}") from error
 
     def _is_page(self, asking: Asking) -> bool:
         return asking.plain and asking.canonical == self._page.url
@@ -272,21 +282,39 @@ class Gathering:
 
     async def _record(self, asking: Asking, exchange: Exchange) -> None:
         if asking.request.method != "GET" or exchange.status in PARTIAL or not asking.canonical:
-            await self._record_aside(asking, exchange)
+            await self._record_aside(asking, exchange, self._told)
             return
         if asking.canonical == self._page.url:
             await self._record_page(exchange)
             return
-        found = self._asset(asking.canonical)
-        if self._means.why_again(exchange):
-            self._means.ledger.batch.found.append(found)
+        found, again = self._asset(asking.canonical), bool(self._means.why_again(exchange))
+        document = _is_document(asking, exchange, again)
+        leads = document and self._means.lead_to(self._page, asking.canonical)
+        if again:
+            self._means.ledger.batch.found.append(found)  # which adds nothing if it is a page
             self.traffic.queued += 1
-            return
-        (admission,) = await self._means.ledger.admit([found])
-        if admission.ours and self._means.claim(admission.id):
+        elif leads:
+            await self._record_unsettled(asking, exchange)
+        else:
+            await self._record_asset(asking, found, exchange)
+
+    async def _record_asset(self, asking: Asking, found: FoundUrl, exchange: Exchange) -> None:
+        (admission,) = await self._means.ledger.admit([found], pages=False)
+        if not admission.ours:
+            await self._record_unsettled(asking, exchange)
+        elif self._means.claim(admission.id):
             await self._capture(self._admitted(admission), exchange)
-        elif not admission.ours and self._was_given_up(admission):
-            await self._record_aside(asking, exchange)
+        else:
+            self.traffic.repeated += 1
+
+    async def _record_unsettled(self, asking: Asking, exchange: Exchange) -> None:
+        """Aside: what was given up has no capture, and a page's is made by its own visit, which may
+        get another answer. Of pages once an attempt: a whole site may have one in its frames."""
+        state = self._state(asking.canonical)
+        if state in (FAILED, EXCLUDED):
+            await self._record_aside(asking, exchange, self._told)
+        elif state in (None, QUEUED):
+            await self._record_aside(asking, exchange, self._means.kept.told)
         else:
             self.traffic.repeated += 1
 
@@ -311,30 +339,43 @@ class Gathering:
 
     async def _capture(self, queued: QueuedUrl, exchange: Exchange) -> None:
         means = self._means
-        await means.introduce(origin_of(queued.url))
-        await means.ledger.append(*means.recorder.records(queued.id, exchange))
+        try:
+            await means.introduce(origin_of(queued.url))
+            records = means.recorder.records(queued.id, exchange)
+        except Exception:
+            if queued.id != self._page.id:  # in flight, and nobody else would settle it
+                means.ledger.batch.postponed.append((queued.id, 0.0))
+            raise
+        await means.ledger.append(*records)
         # No await from here on: the capture and what it leads to are in one commit.
         means.follow(queued, exchange)
         self.traffic.recorded += 1
 
-    async def _record_aside(self, asking: Asking, exchange: Exchange) -> None:
+    async def _record_aside(self, asking: Asking, exchange: Exchange, told: set[str]) -> None:
         """Record what is no URL's capture, once for the same request."""
-        if asking.identity in self._told:
+        if asking.identity in told:
             self.traffic.repeated += 1
             return
-        self._told.add(asking.identity)
+        told.add(asking.identity)
         await self._means.ledger.append(*self._means.recorder.records(None, exchange))
         self.traffic.recorded += 1
         if exchange.status == 206 and asking.canonical:
             # A part plays to nobody: the crawl fetches the whole of it.
             self._means.ledger.batch.found.append(self._asset(asking.canonical))
 
-    def _was_given_up(self, admission: Admission) -> bool:
-        """Whether the URL was settled without a capture."""
+    def _state(self, url: str) -> int | None:
+        """The state of a URL in the frontier; None when it is not there yet."""
         rows = self._means.ledger.frontier.ask(
-            "SELECT state FROM urls WHERE id = ?", (admission.id,)
+            "SELECT state FROM urls WHERE key = ?", (url_key(url),)
         )
-        return rows[0][0] in (FAILED, EXCLUDED)
+        return int(rows[0][0]) if rows else None
+
+
+def _is_document(asking: Asking, exchange: Exchange, again: bool) -> bool:
+    """Whether an answer is a page's, or may lead to one: HTML, or no answer yet to a frame."""
+    if exchange.status < 300 and not again:
+        return "html" in mime_of(exchange)
+    return asking.wants_page and (exchange.status < 400 or again)
 
 
 def _let_go(task: asyncio.Task[Exchange | Canned]) -> None:

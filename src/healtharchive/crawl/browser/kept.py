@@ -61,6 +61,7 @@ class Kept:
     def __init__(self, directory: Path, limit_bytes: int = KEPT_BYTES) -> None:
         self.bytes = 0
         self.flights: dict[str, Flight] = {}
+        self.told: set[str] = set()  # requests for pages that were recorded before their own visit
         self._directory = directory
         self._limit_bytes = limit_bytes
         self._entries: OrderedDict[str, _Entry] = OrderedDict()

@@ -19,6 +19,8 @@ from pathlib import Path
 PREFIX = "chromium-"
 PROCESSES = "processes"  # written by launch.py: pid and start of driver and Chromium
 DRIVER_WORD = " run-driver "
+# What Chromium's processes are called (proc(5), comm); Python is what they are before they begin.
+NAMES = ("chrom", "headless", "brave", "edge", "python")
 GONE_SECONDS = 5.0  # a kill takes milliseconds, unless the kernel waits for a disk
 # Chromium's own words, before its first start. Without schemes a 401 is an answer like any other:
 # otherwise a prompt that nobody sees holds the page's load event for ever.
@@ -89,14 +91,36 @@ def clear(profile: Path) -> None:
 
 
 def family(profile: Path) -> list[Process]:
-    """The living processes of the browser in this profile, its crash handlers too."""
-    return list(_having(f" --user-data-dir={profile} ", f" --database={profile}{os.sep}"))
+    """The living processes of the browser in this profile, its crash handlers too.
+
+    Blocks if one of them is stuck in the kernel: its command line can't be read then.
+    """
+    words = f" --user-data-dir={profile} ", f" --database={profile}{os.sep}"
+    known = {each.pid for root in _written(profile) or () for each in lineage(root)}
+    return [
+        each
+        for each in _everybody()
+        if (each.pid in known or _may_be_browser(each.pid))
+        and any(word in _line(each.pid) for word in words)
+    ]
+
+
+def lineage(root: Process) -> list[Process]:
+    """A process and all that descend from it, as far as they live. Never blocks."""
+    children: dict[int, list[Process]] = {}
+    for each in _everybody():
+        children.setdefault(_parent(each.pid), []).append(each)
+    found = [root] if process(root.pid) == root else []
+    for each in found:  # which grows meanwhile
+        found += children.get(each.pid, ())
+    return found
 
 
 def drivers() -> set[Process]:
     """The drivers of playwright that are children of this process."""
     here = os.getpid()
-    return {each for each in _having(DRIVER_WORD) if _parent(each.pid) == here}
+    ours = (each for each in _everybody() if _parent(each.pid) == here)
+    return {each for each in ours if DRIVER_WORD in _line(each.pid)}
 
 
 def driver_of(profile: Path) -> Process | None:
@@ -161,17 +185,26 @@ def is_renderer(each: Process) -> bool:
     return "--type=renderer" in _line(each.pid)
 
 
-def _having(*words: str) -> Iterator[Process]:
+def _everybody() -> Iterator[Process]:
     for name in os.listdir("/proc"):
-        if name.isdigit() and any(word in _line(int(name)) for word in words):
-            found = process(int(name))
-            if found is not None:
-                yield found
+        if name.isdigit() and (found := process(int(name))) is not None:
+            yield found
+
+
+def _may_be_browser(pid: int) -> bool:
+    """By its name, which can be read of everybody."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            name = file.read().lower()
+    except OSError:
+        return False
+    return any(each in name for each in NAMES)
 
 
 def _line(pid: int) -> str:
     """The command line, a space before, after and between its words: Chromium's children rewrite
-    theirs to that form themselves."""
+    theirs to that form themselves. It lies in the process's memory: while that waits for a dead
+    disk or mount, whoever reads it waits too."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return " " + os.fsdecode(file.read()).replace("\0", " ") + " "

@@ -1,22 +1,59 @@
-"""What gather.js said of a frame, taken only as far as it is what it should be."""
+"""What gather.js said of a page's frames, taken only as far as it is what it should be."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 TEXT_CHARACTERS = 2_000_000
 MOST_LINKS = 20_000
 LONGEST_URL = 8192
-LIMITS = {"text": TEXT_CHARACTERS, "links": MOST_LINKS, "url": LONGEST_URL, "depth": 1500}
+DEEPEST = 1500
+
+
+@dataclass(slots=True)
+class Reading:
+    """A page as far as it has been read, frame by frame; the bounds are for all frames together.
+
+    `text` has one block a line.
+    """
+
+    title: str = ""
+    text: str = ""
+    elements: int = 0
+    links: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """How much the next frame may still say, in gather.js's words."""
+        return {
+            "text": self._room,
+            "links": max(0, MOST_LINKS - len(self.links)),
+            "url": LONGEST_URL,
+            "depth": DEEPEST,
+        }
+
+    @property
+    def _room(self) -> int:
+        return max(0, TEXT_CHARACTERS - len(self.text) - bool(self.text))
+
+    def begin(self, read: object) -> None:
+        """Take in the top frame, whose title is the page's."""
+        self.title = string_in(read, "title")
+        self.add(read)
+
+    def add(self, read: object) -> None:
+        """Take in a frame."""
+        text = string_in(read, "text")[: self._room]
+        if text:
+            self.text = f"{self.text}\n{text}" if self.text else text
+        self.links |= dict.fromkeys(links_in(read)[: MOST_LINKS - len(self.links)])
+        self.elements += elements_in(read)
 
 
 def string_in(read: object, name: str) -> str:
     """A string of what a page said of itself, which may be anything."""
     value = read.get(name) if isinstance(read, dict) else None
     return value[:TEXT_CHARACTERS] if isinstance(value, str) else ""
-
-
-def text_in(read: object) -> str:
-    """The text a frame shows."""
-    return string_in(read, "text")
 
 
 def links_in(read: object) -> list[str]:

@@ -41,6 +41,7 @@ class Rendered:
     line, with open shadow DOM and frames. `links` are absolute, without fragments, each once; also
     those that scripts opened as windows, routes or downloads. `screenshot` is of the whole page,
     `thumbnail` of the first screen; both are `media_type`, and empty when they were not wanted.
+    `left`: another document took the page's place; then there are only links and notes.
     """
 
     url: str
@@ -53,6 +54,7 @@ class Rendered:
     elements: int
     notes: tuple[str, ...]
     elapsed_seconds: float
+    left: bool = False
 
 
 Failure = Literal["crashed", "hung", "browser", "navigation"]

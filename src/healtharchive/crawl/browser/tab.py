@@ -18,23 +18,18 @@ from playwright.async_api import (
     Frame,
     Page,
     Request,
-    Route,
 )
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from healtharchive.crawl.browser import picture, world
 from healtharchive.crawl.browser.reading import (
-    LIMITS,
     LONGEST_URL,
     MOST_LINKS,
-    TEXT_CHARACTERS,
-    elements_in,
-    links_in,
-    string_in,
-    text_in,
+    Reading,
 )
 from healtharchive.crawl.browser.rendering import PageOptions, Rendered, RenderFailed
+from healtharchive.crawl.browser.top import TopFrame
 
 Answer = TypeVar("Answer")
 
@@ -42,7 +37,6 @@ GATHER, BEHAVE = world.script("gather.js"), world.script("behave.js")
 MOST_NOTED_LINKS = 500
 MOST_NOTES = 30
 MOST_FRAMES = 50
-MOST_DOCUMENTS = 3  # loads of the top frame, then it stays where it is
 WORK_SHARE = 0.7  # of the deadline; the rest is for reading the page
 POLL_SECONDS = 0.03
 STEP_SECONDS = 5.0
@@ -75,13 +69,12 @@ class Tab:
         self._work_until = self._began + options.deadline_seconds * WORK_SHARE
         self._in_flight: set[Request] = set()
         self._last_traffic = self._began
-        self._documents = 0
         self._parsed = False
         self._loaded = False
-        self._held = False
         self._restless = False  # its network is never quiet
         self._world: int | None = None  # of the steps
         self._devtools: CDPSession
+        self._top: TopFrame
         self._notes: dict[str, None] = {}
         self._found: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,22 +87,29 @@ class Tab:
         await self._open()
         await self._settle_after_load()
         await self._behave()
-        texts, links, elements, title = await self._gather()
+        read = await self._gather()
         screenshot, thumbnail = b"", b""
-        if self._options.screenshots:
+        if self._options.screenshots and not self._top.left:
             screenshot, thumbnail = await self._photograph(devtools)
         self._check()
+        if self._top.held:
+            self._note(f"stopped loading itself after {self._top.documents} documents")
+        if self._top.left:  # no word or picture of another document is this page's
+            self._note("the page went to another document")
+            read, screenshot, thumbnail = Reading(), b"", b""
+        links = list(dict.fromkeys((*read.links, *self._found)))
         return Rendered(
             url=self._page.url,
-            title=title,
-            text=texts,
+            title=read.title,
+            text=read.text,
             links=tuple(links)[:MOST_LINKS],
             screenshot=screenshot,
             thumbnail=thumbnail,
             media_type=picture.MEDIA_TYPE,
-            elements=elements,
+            elements=read.elements,
             notes=tuple(self._notes),
             elapsed_seconds=self._now() - self._began,
+            left=self._top.left,
         )
 
     def _watch(self) -> None:
@@ -129,6 +129,14 @@ class Tab:
         devtools = await self._context.new_cdp_session(self._page)
         devtools.on("Page.windowOpen", self._on_window_open)
         await devtools.send("Page.enable")
+        self._top = TopFrame(
+            devtools,
+            self._url,
+            on_own=self._on_own_document,
+            on_other=self._on_other_document,
+            spawn=self._spawn,
+        )
+        await self._top.watch()
         return devtools
 
     def _on_crash(self, _: Page) -> None:
@@ -163,47 +171,31 @@ class Tab:
             self._spawn(window.close())
 
     def _on_request(self, request: Request) -> None:
-        if request.resource_type not in ENDLESS:
+        if request.resource_type not in ENDLESS and not self._is_stopped(request):
             self._in_flight.add(request)
             self._last_traffic = self._now()
-        if self._is_document(request) and request.redirected_from is None:
-            self._on_document(request)
+
+    def _is_stopped(self, request: Request) -> bool:
+        """Whether it is a document's that the top frame does not get: nobody tells of its end."""
+        try:
+            document = request.is_navigation_request() and request.frame == self._page.main_frame
+        except PlaywrightError:  # a service worker's, or of a frame that is gone
+            return False
+        return document and not self._top.admits(request.method, request.url)
 
     def _on_request_end(self, request: Request) -> None:
         if request in self._in_flight:
             self._in_flight.discard(request)
             self._last_traffic = self._now()
 
-    def _on_document(self, request: Request) -> None:
-        self._documents += 1
-        self._find(request.url)
-        if not self._held:
-            self._parsed = self._loaded = False
-        if self._documents >= MOST_DOCUMENTS and not self._held:
-            self._hold()
+    def _on_own_document(self) -> None:
+        self._parsed = self._loaded = False
 
-    def _is_document(self, request: Request) -> bool:
-        """Whether the request is a document's for the top frame."""
-        try:
-            return request.is_navigation_request() and request.frame == self._page.main_frame
-        except PlaywrightError:  # a service worker's, or of a frame that is gone
-            return False
-
-    def _hold(self) -> None:
-        """Let the page load no further document in its top frame."""
-        self._held = True
-        self._note(f"stopped loading itself after {self._documents} documents")
-        self._spawn(self._page.route("**/*", self._answer_held))
-
-    async def _answer_held(self, route: Route) -> None:
-        try:
-            if self._is_document(route.request):
-                self._loaded = True
-                await route.fulfill(status=204)  # the document that is there stays
-            else:
-                await route.continue_()
-        except PlaywrightError:
-            return  # the page went away meanwhile, as it shows elsewhere
+    def _on_other_document(self, url: str) -> None:
+        # A document that wants to be gone while it is parsed may never be called loaded.
+        self._parsed = True
+        self._last_traffic = self._now()
+        self._find(url)
 
     def _spawn(self, what: Awaitable[object]) -> None:
         async def run() -> None:
@@ -225,8 +217,8 @@ class Tab:
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             return
         url = url.partition("#")[0]
-        same = url == self._url.partition("#")[0]
-        if not same and len(url) <= LONGEST_URL and len(self._found) < MOST_NOTED_LINKS:
+        fits = len(url) <= LONGEST_URL and len(self._found) < MOST_NOTED_LINKS
+        if fits and not self._top.is_own(url):
             self._found[url] = None
 
     async def _open(self) -> None:
@@ -309,31 +301,31 @@ class Tab:
             self._world = None  # another document came
         return False
 
-    async def _gather(self) -> tuple[str, dict[str, None], int, str]:
-        main, others = await self._read_main()
-        texts, links, elements = [text_in(main)], dict.fromkeys(links_in(main)), elements_in(main)
+    async def _gather(self) -> Reading:
+        """What all frames show, in one measure for all of them, as long as there is time."""
+        reading, others = await self._read_main()
         for frame in others[:MOST_FRAMES]:
+            seconds = min(FRAME_SECONDS, self._until - self._now())
+            if seconds <= 0:
+                self._note("there was no time to read every frame")
+                break
             try:
-                read = await self._within(FRAME_SECONDS, self._read(frame))
+                reading.add(await self._within(seconds, self._read(frame, reading)))
             except (PlaywrightError, TimeoutError):
                 await self._still_there()
-                continue
-            texts.append(text_in(read))
-            links |= dict.fromkeys(links_in(read))
-            elements += elements_in(read)
-        links |= self._found
-        text = "\n".join(each for each in texts if each)[:TEXT_CHARACTERS]
-        return text, links, elements, string_in(main, "title")
+        return reading
 
-    async def _read(self, frame: str) -> object:
+    async def _read(self, frame: str, reading: Reading) -> object:
         entered = await world.enter(self._devtools, frame)
-        return await world.call(self._devtools, entered, GATHER, LIMITS)
+        return await world.call(self._devtools, entered, GATHER, reading.limits)
 
-    async def _read_top(self) -> tuple[object, list[str]]:
+    async def _read_top(self) -> tuple[Reading, list[str]]:
+        reading = Reading()
         top, *others = await world.frames(self._devtools)
-        return await self._read(top), others
+        reading.begin(await self._read(top, reading))
+        return reading, others
 
-    async def _read_main(self) -> tuple[object, list[str]]:
+    async def _read_main(self) -> tuple[Reading, list[str]]:
         """What the top frame shows, and the ids of the others."""
         while True:
             seconds = max(self._until - self._now(), LEAST_SECONDS)
@@ -346,8 +338,7 @@ class Tab:
                 await self._still_there()
                 if self._now() >= self._until:
                     raise RenderFailed("hung", f"the page can't be read: {error.message}") from None
-                if not self._held:
-                    self._hold()
+                self._top.held = True  # it changes too fast to be read
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _photograph(self, devtools: CDPSession) -> tuple[bytes, bytes]:

@@ -65,6 +65,6 @@
   if (document.documentElement) walk(document.documentElement, seen, 0);
   const lines = parts.join("").slice(0, limits.text).split("\n");
   const text = lines.map((line) => line.trim()).filter((line) => line).join("\n");
-  const title = typeof document.title === "string" ? document.title : "";
+  const title = typeof document.title === "string" ? document.title.slice(0, limits.text) : "";
   return { url: document.URL, title, text, links: [...found], elements };
 }
