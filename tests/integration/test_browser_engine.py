@@ -22,7 +22,6 @@ from tests.lab.front_site import FrontSite, front_site
 from tests.lab.truth import Held, read_captures, warc_files, warcio_check
 
 CAPTURE_SECONDS = 240.0
-MEASURED = "/api/measure"  # what its pages tell it about themselves, by POST
 
 
 @dataclass
@@ -83,19 +82,13 @@ def test_every_asset_that_a_page_asked_for_is_in_the_warc_byte_for_byte(captured
     assert wrong == {}
 
 
-def test_no_url_is_captured_twice(captured: Captured) -> None:
-    whole = [each.url for each in captured.held if each.status not in (206, 304)]
-    posted = {url for url, _ in captured.site.truth.posts} | {captured.site.url + MEASURED}
-    twice = [url for url, number in Counter(whole).items() if number > 1 and url not in posted]
-    assert twice == []
-
-
-def test_requests_that_are_no_get_are_recorded_and_are_no_captures(captured: Captured) -> None:
+def test_no_url_is_captured_twice_and_what_stands_aside_is_no_capture(captured: Captured) -> None:
     posts = {url for url, _ in captured.site.truth.posts}
     assert posts <= {each.url for each in captured.held}
     path = captured.archive.data_dir / "healtharchive.sqlite"
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         urls = [row[0] for row in database.execute("SELECT url FROM captures")]
+    assert [url for url, number in Counter(urls).items() if number > 1] == []
     assert len(urls) == captured.job["counts"]["done"]
     assert not posts & set(urls)
 

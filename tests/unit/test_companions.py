@@ -8,11 +8,12 @@ import pytest
 
 from healtharchive.search.harvest import Harvest, harvest
 from healtharchive.warc.cdxj import cdxj_lines
-from healtharchive.warc.companions import Companions, text_block
+from healtharchive.warc.companions import ASIDE_FIELD, Companions, text_block
 from healtharchive.warc.reader import WarcRecord, read_records
 from tests.lab import warcs
 
 URL = "https://a.example/page"
+ASIDE = f"{ASIDE_FIELD}: it accompanies a page\r\n".encode()
 SHELL = b"<html lang=en><title>App</title><div id=root></div><script src=app.js></script></html>"
 
 
@@ -61,6 +62,16 @@ def test_what_answers_another_request_than_a_get_of_the_whole_is_no_capture(
     path = warcs.write(tmp_path / "a.warc.gz", answered(request_, status))
     assert len(harvested(path)) == captured
     assert len(list(cdxj_lines(path))) == captured
+
+
+def test_what_says_that_it_stands_aside_is_no_capture(tmp_path: Path) -> None:
+    get = b"GET /page HTTP/1.1\r\nHost: a.example\r\n\r\n"
+    asked, response = answered(get)
+    marked = response.replace(b"WARC-Type: response\r\n", b"WARC-Type: response\r\n" + ASIDE)
+    assert marked != response
+    path = warcs.write(tmp_path / "a.warc.gz", [asked, marked])
+    assert harvested(path) == []
+    assert list(cdxj_lines(path)) == []
 
 
 def test_a_rendered_text_is_what_its_page_says(tmp_path: Path) -> None:

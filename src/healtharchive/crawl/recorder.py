@@ -12,6 +12,7 @@ from healtharchive.crawl.batch import Capture
 from healtharchive.crawl.enrichment import nothing_attached
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.transport import Exchange
+from healtharchive.warc.companions import ASIDE_FIELD
 from healtharchive.warc.digest import label, sha256_hex
 from healtharchive.warc.record import (
     ENTITY_DIGEST_FIELD,
@@ -63,8 +64,8 @@ class Recorder:
         What is `attached` to the response's record id comes first in the span: whoever reads the
         file from the beginning has it at hand when the response comes.
 
-        Without a `url_id` the answer is recorded in full, and no later record refers to it: a
-        reader who looks for a URL's original would not find it under another request's record.
+        Without a `url_id` the answer stands aside: it is recorded in full, says so, and no later
+        record refers to it. It only accompanies a page, and is not what its URL was captured by.
         """
         response_id = new_record_id()
         beside = attached(response_id)
@@ -75,7 +76,8 @@ class Recorder:
             second: Iterable[bytes] = (_revisit_record(exchange, response_id, original),)
         else:
             kind = "response"
-            second = _response_record(exchange, response_id)
+            aside = [(ASIDE_FIELD, "it accompanies a page")] if url_id is None else []
+            second = _response_record(exchange, response_id, aside)
             if url_id is not None:
                 second = itertools.chain(second, self._remembering(exchange, response_id))
         capture = Capture(
@@ -171,13 +173,14 @@ def _request_record(exchange: Exchange, response_id: str) -> bytes:
     return member(header("request", fields, len(exchange.request)), exchange.request)
 
 
-def _response_record(exchange: Exchange, record_id: str) -> Iterable[bytes]:
+def _response_record(exchange: Exchange, record_id: str, more: Fields) -> Iterable[bytes]:
     digest_field = ENTITY_DIGEST_FIELD if exchange.chunked else "WARC-Payload-Digest"
     fields = [
         *_shared_fields(exchange, record_id),
         ("WARC-Block-Digest", label(exchange.block_digest)),
         (digest_field, label(exchange.entity_digest)),
         ("Content-Type", "application/http;msgtype=response"),
+        *more,
     ]
     if exchange.truncated:
         fields.append(("WARC-Truncated", exchange.truncated))

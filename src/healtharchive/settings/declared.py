@@ -212,7 +212,7 @@ class Settings:
         "Between two starts of jobs whose target has just recovered.", 2.0, least=0.0
     )
     recover_first_seconds: float = _seconds(
-        "The wait between two repairs of a target when the first did not help; it doubles.", 5.0
+        "The wait between two repairs of a target when the first did not help; it doubles.", 3.0
     )
     recover_max_seconds: float = _seconds("The longest wait between two repairs.", 600.0)
     recover_per_hour: int = _count("The most repairs of one target in any hour.", 12, "repairs")

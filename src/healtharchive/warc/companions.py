@@ -12,6 +12,7 @@ T = TypeVar("T")
 TEXT_PREFIX = "urn:text:"  # as Browsertrix writes it
 TEXT_TYPE = "text/plain; charset=utf-8"
 MOST_WAITING = 64  # records whose response has not been read yet
+ASIDE_FIELD = "HealthArchive-Aside"  # an extension field (WARC 1.1 §4): others pass over it
 REQUEST_BYTES = 1 << 16
 PARTIAL = (206, 304, 416)  # what only whoever asked for a part may be answered
 RANGE = re.compile(rb"^range[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -41,10 +42,12 @@ class Companions:
             _keep(self._texts, record.headers.get("WARC-Refers-To", ""), (title, text))
 
     def aside(self, record: WarcRecord, status: int | None) -> bool:
-        """Whether a response answers a part of its URL, or another method than GET.
+        """Whether a response answers a part of its URL, or another method than GET, or says so.
 
         It is kept, but is not what somebody sees who opens the URL.
         """
+        if ASIDE_FIELD in record.headers:
+            return True
         otherwise = self._aside.pop(record.record_id, None)
         return otherwise is not None and (otherwise or status in PARTIAL)
 
