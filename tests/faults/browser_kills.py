@@ -13,7 +13,6 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from tests.lab.processes import TooLate, descendants, is_alive, kill, kill_tree,
 from tests.lab.truth import Held
 
 CODE = "front"
-FRONTIER_NAME = "frontier.sqlite"
+# Kills in a row shall not turn the crawl into one without a browser.
+NEVER_GIVEN_UP = "\n[browser]\nfailures = 1000\n"
 TOPICS_A_KILL = 3  # pages that scripts build: more than a life takes to its end
 TABS = 2
 MOST_PAGES = 2  # rendered in one life before its last moment
@@ -49,33 +49,25 @@ RENDERER, BROWSER, DRIVER, CHILD, WORKER = "renderer", "browser", "driver", "cra
 VICTIMS = (RENDERER, BROWSER, DRIVER, CHILD, WORKER)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A process below a crawl child, and its command line in one piece.
+def is_a(victim: str, line: str) -> bool:
+    """Whether this is the command line of a renderer, of a browser's main process, or a driver's.
 
     Chromium's children rewrite theirs into one word, so it is not looked at word by word.
     """
-
-    process: psutil.Process
-    line: str
-
-    def is_a(self, victim: str) -> bool:
-        """Whether this is a renderer, a browser's main process, or a driver."""
-        if victim == DRIVER:
-            return " run-driver" in self.line
-        if victim == RENDERER:
-            return "--type=renderer" in self.line
-        chromium = "--user-data-dir=" in self.line and "launch.py" not in self.line
-        return chromium and "--type=" not in self.line
+    if victim == DRIVER:
+        return " run-driver" in line
+    if victim == RENDERER:
+        return "--type=renderer" in line
+    return "--user-data-dir=" in line and "--type=" not in line and "launch.py" not in line
 
 
-def members(child: int) -> list[Member]:
-    """Everybody who works for a crawl child."""
+def below(child: int, victim: str) -> list[psutil.Process]:
+    """Those who work for a crawl child as this."""
     found = []
     for each in descendants(child):
         with contextlib.suppress(psutil.Error):
-            if _lives(each):
-                found.append(Member(each, " ".join(each.cmdline())))
+            if _lives(each) and is_a(victim, " ".join(each.cmdline())):
+                found.append(each)
     return found
 
 
@@ -103,10 +95,8 @@ def ask(frontier: Path, query: str) -> list[tuple[Any, ...]]:
     if not frontier.exists():
         return []
     with closing(sqlite3.connect(f"{frontier.as_uri()}?mode=ro", uri=True, timeout=10.0)) as reader:
-        try:
-            return reader.execute(query).fetchall()
-        except sqlite3.OperationalError:
-            return []
+        made = reader.execute("SELECT count(*) FROM sqlite_master WHERE name = 'urls'").fetchone()
+        return reader.execute(query).fetchall() if made[0] else []
 
 
 def rendered_pages(frontier: Path) -> int:
@@ -153,12 +143,13 @@ class BrowserKillLoop(KillLoop):
         self.killed[victim] += 1
         self._note(victim, life)
         self._judge_tries()
+        if victim == CHILD:
+            self._left.update(left_in(self.frontier.parent))
         if victim == WORKER:
             self.worker.wait()
             self._rest()
+            self._left.update(left_in(self.frontier.parent))
             self.worker = self.archive.start_worker()
-        if victim in (CHILD, WORKER):
-            self._left.update(left_in(self.archive.job_dir()))
 
     def _live_by_pages(self, child: int) -> str:
         """Let some pages be rendered, and then a moment pass; how long, in words."""
@@ -173,7 +164,7 @@ class BrowserKillLoop(KillLoop):
                 seconds=PROGRESS_SECONDS * max(1, pages),
             )
         if is_alive(child) and rendered_pages(self.frontier) > before:
-            self.wrong += [f"kill {self.kills}: not wiped: {p}" for p in self._left if p.exists()]
+            self._tell(f"not wiped: {path}" for path in self._left if path.exists())
             self._left.clear()
         with contextlib.suppress(TooLate):
             wait_for(lambda: not is_alive(child), what="it ends", seconds=moment)
@@ -183,44 +174,47 @@ class BrowserKillLoop(KillLoop):
         """Whether there was such a victim. Nobody but it gets the signal."""
         if victim in (CHILD, WORKER):
             return kill(child if victim == CHILD else self.worker.pid)
-        found: list[Member] = []
+        found: list[psutil.Process] = []
 
         def there_or_over() -> bool:
-            found[:] = [each for each in members(child) if each.is_a(victim)]
+            found[:] = below(child, victim)
             return bool(found) or not is_alive(child)
 
         with contextlib.suppress(TooLate):
             wait_for(there_or_over, what=f"a {victim}", seconds=VICTIM_SECONDS)
-        if not found or not kill(self.random.choice(found).process.pid):
+        if not found or not kill(self.random.choice(found).pid):
             return False
-        if victim == RENDERER:
-            self.may_spend += 1
-        else:
-            # A page is rendered once more when it lost its browser. Who loses that one too is
-            # told so, and has spent a try.
-            self.may_spend += TABS if self._browser_lost_in == child else 0
-            self._browser_lost_in = child
+        # A page that lost its browser is rendered once more; if it loses that one too, it has
+        # spent a try. A tab that dies while it opens takes its browser with it.
+        again = self._browser_lost_in == child
+        self.may_spend += TABS if again else int(victim == RENDERER)
+        self._browser_lost_in = child
         return True
 
     def _judge_tries(self) -> None:
         spent = tries_spent(self.frontier)
         if sum(spent.values()) > self.may_spend:
-            self.wrong.append(f"kill {self.kills}: tries {spent}, at most {self.may_spend} due")
+            why = dict(ask(self.frontier, "SELECT url, reason FROM urls WHERE reason != ''"))
+            self._tell([f"tries {spent}, at most {self.may_spend} due: {why}"])
 
     def _rest(self) -> None:
         """Nobody takes over yet: all below the worker ends, and what is confirmed is there."""
-        self.wrong += self._still_running()
+        self._tell(self._still_running())
         with tempfile.TemporaryDirectory(prefix="lab-rest-") as scratch:
-            files = confirmed_files(self.archive.job_dir(), Path(scratch))
-            wrong = differences(files, self.frontier, self._site)
-        self.wrong += [f"after kill {self.kills}: {each}" for each in wrong]
-        print(f"at rest: {len(files)} files, {len(self.wrong)} things wrong so far", flush=True)
+            files = confirmed_files(self.frontier, Path(scratch))
+            self._tell(differences(files, self.frontier, self._site))
+
+    def _tell(self, wrong: Iterable[str]) -> None:
+        """Remember what is wrong, and say it at once."""
+        for each in wrong:
+            self.wrong.append(f"after kill {self.kills}: {each}")
+            print(f"WRONG  {self.wrong[-1]}", flush=True)
 
     def _still_running(self) -> list[str]:
         """Who has not ended after a while."""
         with contextlib.suppress(TooLate):
             wait_for(lambda: not self._alive(), what="all end", seconds=REST_SECONDS, every=0.3)
-        return [f"after kill {self.kills}: still runs: {each}" for each in self._alive()]
+        return [f"still runs: {each}" for each in self._alive()]
 
     def _alive(self) -> set[psutil.Process]:
         """Whoever was ever seen below a worker and lives, and whoever else is of this archive."""
@@ -229,21 +223,21 @@ class BrowserKillLoop(KillLoop):
 
     def judge(self, job: dict[str, Any]) -> list[str]:
         """What is wrong after all; empty when the kills left no trace. The worker is stopped."""
-        job_dir = self.archive.job_dir()
+        job_dir = self.frontier.parent
+        wrong = self._still_running()
         if job["status"] != "indexed":
-            self.wrong.append(f"the job is {job['status']}: {job['last_error']}")
-        self._judge_tries()
+            wrong.append(f"the job is {job['status']}: {job['last_error']}")
         if self.killed[RENDERER] >= ENOUGH_RENDERERS and not tries_spent(self.frontier):
-            self.wrong.append("no killed renderer has cost its page a try: none had a page")
-        self.wrong += self._still_running()
-        self.wrong += [f"left over: {path.name}" for path in left_in(job_dir)]
-        self.wrong += [f"still open: {path.name}" for path in job_dir.glob("warcs/*.open")]
+            wrong.append("no killed renderer has cost its page a try: none had a page")
+        wrong += [f"left over: {path.name}" for path in left_in(job_dir)]
+        wrong += [f"still open: {path.name}" for path in job_dir.glob("warcs/*.open")]
         files = truth.warc_files(job_dir)
-        self.wrong += differences(files, self.frontier, self._site)
-        self.wrong += incomplete(files, self.frontier, self._site)
-        self.wrong += truth.warcio_check(files)
-        self.wrong += incomprehensible_retries(self.archive, job)
-        return self.wrong
+        wrong += differences(files, self.frontier, self._site)
+        wrong += incomplete(files, self.frontier, self._site)
+        wrong += truth.warcio_check(files)
+        wrong += incomprehensible_retries(self.archive, job)
+        self._judge_tries()
+        return self.wrong + wrong
 
     def summary(self, job: dict[str, Any]) -> str:
         """The figures of it, in words."""
@@ -290,11 +284,11 @@ def left_in(job_dir: Path) -> list[Path]:
     return [path for pattern in LEFT for path in job_dir.glob(pattern)]
 
 
-def confirmed_files(job_dir: Path, scratch: Path) -> list[Path]:
+def confirmed_files(frontier: Path, scratch: Path) -> list[Path]:
     """The sealed WARC files, and a copy of the part of each open one that a commit confirmed."""
-    files = truth.warc_files(job_dir)
-    confirmed = dict(ask(job_dir / FRONTIER_NAME, "SELECT name, confirmed_bytes FROM segments"))
-    for path in (job_dir / "warcs").glob("*.open"):
+    files = truth.warc_files(frontier.parent)
+    confirmed = dict(ask(frontier, "SELECT name, confirmed_bytes FROM segments"))
+    for path in frontier.parent.glob("warcs/*.open"):
         copy = scratch / path.name.removesuffix(".open")
         copy.write_bytes(path.read_bytes()[: confirmed.get(copy.name, 0)])
         files.append(copy)
@@ -316,7 +310,11 @@ def differences(files: list[Path], frontier: Path, site: FrontSite) -> list[str]
             wrong += _whole_aside(held[at], site)
         elif known[at] != held[at].url:
             wrong.append(f"{held[at].url} at {at}, not {known[at]}")
-    return [*wrong, *_uncaptured(frontier), *_unserved(held.values(), site)]
+    # That no URL has two captures is a constraint of the table.
+    query = "SELECT url FROM urls WHERE state = 2 AND id NOT IN (SELECT url_id FROM captures"
+    without = ask(frontier, f"{query} WHERE url_id IS NOT NULL)")
+    wrong += [f"done without a capture: {url}" for (url,) in without]
+    return [*wrong, *_unserved(held.values(), site)]
 
 
 def _whole_aside(held: Held, site: FrontSite) -> list[str]:
@@ -325,15 +323,6 @@ def _whole_aside(held: Held, site: FrontSite) -> list[str]:
     if held.status in PARTIAL or held.url in posted:
         return []
     return [f"{held.url} is recorded aside, with status {held.status}"]
-
-
-def _uncaptured(frontier: Path) -> list[str]:
-    """Done URLs without a capture. That none has two is a constraint of the table."""
-    query = (
-        "SELECT url FROM urls WHERE state = 2 AND NOT EXISTS"
-        " (SELECT 1 FROM captures WHERE url_id = urls.id)"
-    )
-    return [f"done without a capture: {url}" for (url,) in ask(frontier, query)]
 
 
 def _unserved(held: Iterable[Held], site: FrontSite) -> list[str]:
@@ -358,13 +347,10 @@ def incomplete(files: list[Path], frontier: Path, site: FrontSite) -> list[str]:
     texts, tries = rendered_texts(files), tries_spent(frontier)
     for page in site.truth.shells:
         # A page whose tries all ended with its renderer is kept as it was served.
-        if tries.get(page.url, 0) < LAST_TRY and not _once(page.phrase, texts[page.url]):
-            wrong.append(f"{len(texts[page.url])} texts, or wrong ones: {page.url}")
+        right = [page.phrase in text for text in texts[page.url]]
+        if right != [True] and tries.get(page.url, 0) < LAST_TRY:
+            wrong.append(f"{len(right)} texts, {sum(right)} of them right: {page.url}")
     return wrong
-
-
-def _once(phrase: str, texts: list[str]) -> bool:
-    return len(texts) == 1 and phrase in texts[0]
 
 
 def rendered_texts(files: Iterable[Path]) -> dict[str, list[str]]:
@@ -393,7 +379,7 @@ def run(
         front_site(topics=topics or TOPICS_A_KILL * kills) as site,
     ):
         archive = Archive(Path(directory), settings)
-        archive.set_up(site.source_toml(CODE, engine="auto"))
+        archive.set_up(site.source_toml(CODE, "auto", NEVER_GIVEN_UP))
         archive.run("create-job", "--source", CODE)
         loop = BrowserKillLoop(archive, seed, site)
         try:
