@@ -32,7 +32,7 @@ def write_section(title: str, how: str, body: str, path: Path = PAGE) -> None:
     sections[title] = (
         f"\n{how}, {datetime.now(UTC):%Y-%m-%d}, on {machine()}.\n\n{body.strip()}\n\n"
     )
-    parts = [f"## {name}\n{sections[name]}" for name in sections]
+    parts = [f"## {name}\n\n{sections[name].strip()}\n\n" for name in sections]
     path.write_text(HEAD + "\n" + "".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
