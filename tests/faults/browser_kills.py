@@ -318,9 +318,10 @@ def differences(files: list[Path], frontier: Path, site: FrontSite) -> list[str]
 
 
 def _whole_aside(held: Held, site: FrontSite) -> list[str]:
-    """A record without a URL must answer a part of one, or another method than GET."""
+    """A record without a URL answers a part of one, another method than GET, or is a document in
+    a frame or of a service worker, which is captured by a visit of its own."""
     posted = {url for url, _ in site.truth.posts} | {site.url + MEASURED}
-    if held.status in PARTIAL or held.url in posted:
+    if held.status in PARTIAL or held.url in posted or held.url.endswith(".html"):
         return []
     return [f"{held.url} is recorded aside, with status {held.status}"]
 
@@ -338,7 +339,8 @@ def _unserved(held: Iterable[Held], site: FrontSite) -> list[str]:
 
 def incomplete(files: list[Path], frontier: Path, site: FrontSite) -> list[str]:
     """What of the site's truth is missing at the end, or is there twice."""
-    whole = Counter(each.url for each in truth.read_captures(files) if each.status not in PARTIAL)
+    query = "SELECT url FROM captures JOIN urls ON urls.id = url_id"
+    whole = Counter(url for (url,) in ask(frontier, query))
     pages = {page.url for page in site.truth.pages}
     required = pages | site.truth.assets | set(site.truth.files)
     wrong = [f"captured {whole[url]} times: {url}" for url in sorted(required) if whole[url] != 1]
