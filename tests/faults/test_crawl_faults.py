@@ -83,8 +83,10 @@ def test_row_20_a_failing_fsync_is_never_trusted_again(
     assert injected(log) > 0
     assert end.outcome == "infra"
     assert end.errno == 5
-    assert committed_urls(Path(order.output_dir) / "frontier.sqlite") < len(site.truth.required)
+    frontier = Path(order.output_dir) / "frontier.sqlite"
+    confirmed = committed_urls(frontier)
     finish(replace(order, fence=2), site)
+    assert confirmed < committed_urls(frontier)  # what was not confirmed was fetched again
 
 
 def test_a_stopped_attempt_that_wakes_up_late_writes_nothing(site: Site, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from healtharchive.model.tables import archive_jobs
 from healtharchive.model.target import TargetDefinition, Verdict
 from healtharchive.search.manifest import manifest
 from healtharchive.storage.mount_process import mount_process
-from healtharchive.storage.mountinfo import mount_at, read_mounts
+from healtharchive.storage.mountinfo import Mount, mount_at, read_mounts
 from tests.lab import mounts, warcs
 from tests.lab.archive import Archive, CommandFailed
 from tests.lab.captured import add_segment, claim_index, completed_job
@@ -153,13 +153,25 @@ def test_status_and_why_say_what_holds_a_job(lab: Lab) -> None:
     assert "spends no retry, until that is over: target box is stale" in told
 
 
+def mounts_of_the_lab(lab: Lab) -> list[Mount]:
+    """The mounts below its directory: others on this machine come and go."""
+    ours = f"{lab.archive.data_dir.parent}/"
+    return [each for each in read_mounts() if each.point.startswith(ours)]
+
+
+def left_of(lab: Lab) -> tuple[object, ...]:
+    """Its mounts, the server's files, and what is in its data directory."""
+    files = files_below(lab.server.files)
+    return (mounts_of_the_lab(lab), files, sorted(lab.archive.data_dir.iterdir()))
+
+
 def test_a_dry_run_prints_exactly_the_steps_that_are_then_done(lab: Lab) -> None:
     lab.tier("apply")
     kill(mounted_pid(lab.base))
     wait_for(lambda: look(lab.base).verdict is Verdict.STALE, what="the mount is stale")
-    table = read_mounts()
+    table = mounts_of_the_lab(lab)
     foretold = lab.mend("--dry-run").splitlines()
-    assert read_mounts() == table
+    assert mounts_of_the_lab(lab) == table
     assert [line.split(":")[0] for line in foretold] == [
         "box is stale",
         f"  1. unmount {lab.path}",
@@ -187,7 +199,7 @@ def test_a_dry_run_says_what_hinders_it(lab: Lab) -> None:
 
 
 def test_a_drill_goes_well_and_leaves_nothing_behind(lab: Lab) -> None:
-    before = (read_mounts(), files_below(lab.server.files), sorted(lab.archive.data_dir.iterdir()))
+    before = left_of(lab)
     pid = mounted_pid(lab.base)
     drilled = lab.archive.ask("storage", "drill", "box")
     assert drilled["ok"], drilled
@@ -205,8 +217,7 @@ def test_a_drill_goes_well_and_leaves_nothing_behind(lab: Lab) -> None:
     assert Path(scratch).parent == lab.archive.data_dir
     rehearsed = TargetDefinition("drill", lab.base.kind, scratch, filesystem="fuse.sshfs")
     wait_for(lambda: mount_process(read_mounts(), rehearsed) is None, what="its sshfs has ended")
-    after = (read_mounts(), files_below(lab.server.files), sorted(lab.archive.data_dir.iterdir()))
-    assert after == before
+    assert left_of(lab) == before
     assert mounted_pid(lab.base) == pid, "the target's own mount was not touched"
 
 

@@ -14,7 +14,7 @@ from healtharchive.storage.mount_process import mount_process, process_facts
 from healtharchive.storage.mountinfo import Mount, mount_at, waiting_requests
 from healtharchive.storage.sockets import heard_seconds, open_sockets, partners
 
-UNWATCHED_SECONDS = 1.0  # after such a gap nobody knows whether the same requests wait still
+UNWATCHED_SECONDS = 5.0  # after such a gap nobody knows whether the same requests wait still
 STOPPED = ("T", "t")  # by a signal, by a debugger (proc(5), stat)
 
 
