@@ -44,6 +44,7 @@ LEFT = ("browsers/*", "spill-*")  # what a killed child leaves to the next one t
 ENOUGH_RENDERERS = 5  # killed, to say that one of them must have had a page
 LAST_TRY = 2  # of the source's three, counted from zero
 PARTIAL = (206, 304, 416)
+FRAMED = ("/embedded/notice.html", "/offline/offline.html")  # documents within other pages
 MEASURED = "/api/measure"  # what the pages tell the site about themselves, by POST
 RENDERER, BROWSER, DRIVER, CHILD, WORKER = "renderer", "browser", "driver", "crawl child", "worker"
 VICTIMS = (RENDERER, BROWSER, DRIVER, CHILD, WORKER)
@@ -321,7 +322,7 @@ def _whole_aside(held: Held, site: FrontSite) -> list[str]:
     """A record without a URL answers a part of one, another method than GET, or is a document in
     a frame or of a service worker, which is captured by a visit of its own."""
     posted = {url for url, _ in site.truth.posts} | {site.url + MEASURED}
-    if held.status in PARTIAL or held.url in posted or held.url.endswith(".html"):
+    if held.status in PARTIAL or held.url in posted or held.url.removeprefix(site.url) in FRAMED:
         return []
     return [f"{held.url} is recorded aside, with status {held.status}"]
 
