@@ -16,6 +16,7 @@ from healtharchive.cli.replaying import replay_job, report
 from healtharchive.cli.session import Session, begin
 from healtharchive.crawl.browser.replayed import Replayed, ReplayThresholds, summary
 from healtharchive.crawl.quality import Thresholds, judge, refused
+from healtharchive.model.layout import FRONTIER_NAME
 from healtharchive.model.states import Quality
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _judge(
 ) -> tuple[Verdict, Evidence | None]:
     from healtharchive.crawl.survey import FrontierUnreadable, survey
     from healtharchive.model.sources import get_source
-    from healtharchive.search.judging import FRONTIER_NAME, JobRecords
+    from healtharchive.search.judging import JobRecords
     from healtharchive.web.reading import Readers
     from healtharchive.work.order import state_dir
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from healtharchive.cli.session import Session
+from healtharchive.model.layout import FRONTIER_NAME, WARCS_NAME
 
 if TYPE_CHECKING:
     from healtharchive.crawl.browser.replayed import Replayed
@@ -32,7 +33,6 @@ def replay_job(session: Session, job: Job, number: int) -> list[Replayed]:
     from healtharchive.model.blame import EngineMissing
     from healtharchive.model.errors import SetupError
     from healtharchive.model.sources import get_source
-    from healtharchive.search.judging import FRONTIER_NAME
     from healtharchive.web.reading import Readers
     from healtharchive.work.order import state_dir
 
@@ -72,7 +72,6 @@ class _AtHand:
     def at(self, segment: str, offset: int, length: int) -> bytes:
         """See `survey.Records`. BadInput when it is damaged."""
         from healtharchive.model.errors import NotFound
-        from healtharchive.model.segments import WARCS_NAME
         from healtharchive.warc.segment import OPEN_SUFFIX
 
         path = f"{self.job.output_dir}/{WARCS_NAME}/{segment}"

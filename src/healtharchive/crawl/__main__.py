@@ -32,13 +32,12 @@ from healtharchive.crawl.transport import Transport
 from healtharchive.crawl.visit import Visits, why_again
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import LeaseLost
+from healtharchive.model.layout import FRONTIER_NAME, WARCS_NAME
 from healtharchive.model.orders import Command, CrawlOrder, Report, SealedSegment
 from healtharchive.model.reporting import misfortune, reporter
 from healtharchive.model.wire import from_line
 from healtharchive.warc.record import Fields
 
-FRONTIER_NAME = "frontier.sqlite"
-WARCS_NAME = "warcs"
 # Bodies that are being received are spilled here; whatever a killed attempt left is removed.
 SPILL_PREFIX = "spill-"
 ORDER_LIMIT_BYTES = 16_000_000

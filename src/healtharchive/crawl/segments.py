@@ -12,13 +12,12 @@ from pathlib import Path
 
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.frontier_schema import QUEUED
+from healtharchive.model.layout import MANIFEST_NAME
 from healtharchive.model.orders import SealedSegment
 from healtharchive.model.states import SEGMENT_TRANSITIONS, SegmentEvent, SegmentState, step
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.salvage import Salvaged, Span, salvage, take
 from healtharchive.warc.segment import OpenSegment, fsync_directory
-
-MANIFEST_NAME = "manifest.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Row, select, update
 
 from healtharchive.model.database import Database
 from healtharchive.model.journal import Actor, record
+from healtharchive.model.layout import WARCS_NAME
 from healtharchive.model.states import SEGMENT_TRANSITIONS, SegmentEvent, SegmentState, step
 from healtharchive.model.tables import archive_jobs, campaigns, segments, sources
 
-WARCS_NAME = "warcs"
 COUNTS = (
     "urls_queued",
     "urls_in_flight",

@@ -20,8 +20,8 @@ from healtharchive.model.captures import responses_with
 from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError, NotFound
 from healtharchive.model.holdings import copies_of
 from healtharchive.model.jobs import Job, get_job
+from healtharchive.model.layout import FRONTIER_NAME, WARCS_NAME
 from healtharchive.model.orders import IndexOrder
-from healtharchive.model.segments import WARCS_NAME
 from healtharchive.model.sources import get_source
 from healtharchive.model.states import Quality
 from healtharchive.model.verdicts import store_verdict
@@ -30,7 +30,6 @@ from healtharchive.search.stored import Stored, fetch_in_child, find
 
 logger = logging.getLogger(__name__)
 
-FRONTIER_NAME = "frontier.sqlite"
 ORIGINALS_TRIED = 3
 
 

@@ -6,10 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from healtharchive.model.layout import MANIFEST_NAME, WARCS_NAME
 from healtharchive.model.orders import SealedSegment
-
-WARCS_NAME = "warcs"
-MANIFEST_NAME = "manifest.jsonl"
 
 
 def manifest(output_dir: Path) -> Iterator[SealedSegment]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from healtharchive.model.attempts import Ending, Work
 from healtharchive.model.captures import mark_unindexed
+from healtharchive.model.layout import WARCS_NAME
 from healtharchive.model.leases import ClaimTerms, claim, finish, heartbeat
 from healtharchive.model.operator import reindex_job
 from healtharchive.model.orders import IndexOrder, SealedSegment
 from healtharchive.model.restoration import LostJob, job_in, jobs_that_are, restore_job
 from healtharchive.model.states import JobEvent, JobStatus
-from healtharchive.search.manifest import WARCS_NAME, manifest
+from healtharchive.search.manifest import manifest
 from healtharchive.search.pipeline import Tally, Tools, index_job
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.reader import WarcRecord, read_records

@@ -13,6 +13,7 @@ from typing import Any
 from healtharchive.model import wire
 from healtharchive.model.copies import CopyState, note_copy
 from healtharchive.model.errors import SetupError
+from healtharchive.model.layout import MANIFEST_NAME
 from healtharchive.model.restoration import KeptJob, restore_kept_job
 from healtharchive.model.segments import segment_files_of
 from healtharchive.model.shipments import (
@@ -27,7 +28,6 @@ from healtharchive.model.source import SourceDefinition
 from healtharchive.model.targets import Target, get_target
 from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
-from healtharchive.storage.manifest import MANIFEST_NAME
 
 Tell = Callable[[str], None]
 

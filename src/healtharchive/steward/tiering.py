@@ -19,7 +19,8 @@ from sqlalchemy import update
 from healtharchive.model.errors import BadInput, SetupError
 from healtharchive.model.jobs import Job, get_job, list_jobs
 from healtharchive.model.journal import record
-from healtharchive.model.segments import WARCS_NAME, job_facts
+from healtharchive.model.layout import MANIFEST_NAME, WARCS_NAME
+from healtharchive.model.segments import job_facts
 from healtharchive.model.shipments import Parcel, ShipOrder, TargetOrder
 from healtharchive.model.states import HELD
 from healtharchive.model.tables import archive_jobs
@@ -29,7 +30,6 @@ from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
 from healtharchive.storage import local_files, mounting
 from healtharchive.storage.inspection import inspect_target
-from healtharchive.storage.manifest import MANIFEST_NAME
 from healtharchive.storage.mountinfo import (
     Mount,
     covering,

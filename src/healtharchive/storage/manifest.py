@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from healtharchive.model.layout import MANIFEST_NAME, WARCS_NAME
 from healtharchive.model.shipments import Listing, Parcel, Plain
 from healtharchive.storage.places import Place, content, parent
 
-MANIFEST_NAME = "manifest.jsonl"
 FACTS_NAME = "job.json"
 DAMAGED_SUFFIX = ".damaged"
-WARCS_NAME = "warcs"
 LOCK_SECONDS = 60.0
 
 

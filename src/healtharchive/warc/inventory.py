@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from healtharchive.model.layout import MANIFEST_NAME
 from healtharchive.warc.verify import FileReport, RecordProblem, verify_many
 
-MANIFEST_NAME = "manifest.jsonl"
 SUFFIXES = (".warc.gz", ".warc")
 
 
