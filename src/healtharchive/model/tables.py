@@ -221,6 +221,7 @@ segments = Table(
     Column("fence", BigInteger, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
+    Column("crc32", BigInteger),  # null: nobody has computed it yet (ISO 3309, as in ZIP)
     Column("records", Integer, nullable=False),
     Column("sealed_at", UtcDateTime),
     Column("indexed_at", UtcDateTime),
