@@ -193,7 +193,19 @@ def _browser(asked: Asked) -> list[str]:
     )
 
 
-ENGINES: dict[str, Callable[[Asked], list[str]]] = {"http": _http, "browser": _browser}
+def _container(asked: Asked) -> list[str]:
+    from tests.faults import container_kills  # late, likewise
+
+    return container_kills.run(
+        asked.kills, asked.seed, pages=asked.pages, database_url=asked.database_url
+    )
+
+
+ENGINES: dict[str, Callable[[Asked], list[str]]] = {
+    "http": _http,
+    "browser": _browser,
+    "container": _container,
+}
 
 
 def main() -> int:

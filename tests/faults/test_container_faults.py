@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import random
+import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -18,6 +19,7 @@ from healtharchive.crawl.container import state
 from healtharchive.crawl.frontier_schema import QUEUED
 from healtharchive.model.orders import CrawlOrder, Report
 from healtharchive.model.source import Politeness
+from tests.faults import container_kills
 from tests.lab.container import (
     EngineChild,
     attempt,
@@ -30,7 +32,7 @@ from tests.lab.container import (
     source_at,
     tell,
 )
-from tests.lab.crawling import committed_urls, crawl
+from tests.lab.crawling import crawl
 from tests.lab.processes import kill, wait_for
 from tests.lab.site import Site, serving
 from tests.lab.truth import compare, miscounts
@@ -246,24 +248,64 @@ def test_refused_options_are_the_jobs_fault_in_the_crawlers_own_words(
     assert "invalid warc2zim params" in end.reason
 
 
-def test_random_kills_lose_nothing_and_double_nothing(site: Site, order: CrawlOrder) -> None:
-    """The child, the container or both are killed at random moments; then it is left alone."""
-    print(f"seed {SEED}")
-    roll = random.Random(SEED)
-    tell(order, delay_seconds=0.1)
-    frontier = Path(order.output_dir) / "frontier.sqlite"
-    for fence in range(1, 5):
-        victims = roll.choice(("child", "container", "both"))
-        with EngineChild(dataclasses.replace(order, fence=fence), lab_options()) as child:
-            wait_for(lambda: containers(order.job_id), what="a container", every=0.05)
-            time.sleep(roll.uniform(0.0, 2.5))
-            print(fence, victims, committed_urls(frontier))
-            if victims != "child":
-                for each in containers(order.job_id):
-                    podman("kill", "--signal", "KILL", each, check=False)
-            if victims == "container":
-                time.sleep(roll.uniform(0.0, 1.0))
-            kill(child.process.pid)
+def test_random_kills_lose_nothing_and_double_nothing() -> None:
+    """Each part of a crawl with a real worker is killed once; then it is left alone."""
+    assert container_kills.run(len(container_kills.ContainerKillLoop.victims), SEED) == []
+
+
+def test_a_crawler_that_died_after_its_conmon_is_restarted_at_once(
+    site: Site, order: CrawlOrder
+) -> None:
+    """Found by the loop: podman calls such a container running for ever."""
+    tell(order, delay_seconds=0.3)
+    with EngineChild(order, lab_options(stall_seconds=60.0)) as child:
+        state = Path(order.output_dir)
+        (seen,) = wait_for(lambda: container_kills.containers_of(state), what="a container")
+        assert seen.conmon is not None
+        seen.conmon.kill()
+        reports = child.all_reports()
+    assert actions(reports) == [("crashed", "restart")]
+    assert_right(order, site, reports[-1])
+
+
+# Says what it is asked; what is to start a container waits until it is told to go on.
+SLOW_PODMAN = """#!/bin/sh
+echo "$*" >> "{directory}/asked"
+case " $* " in *" run "*)
+    for each in $(seq 600); do [ -e "{directory}/go" ] && break; sleep 0.1; done
+esac
+exec {podman} "$@"
+"""
+LOOK_SECONDS = 2.0  # in which an attempt would look for containers and start its own
+
+
+def test_a_container_that_a_killed_child_had_begun_to_start_is_adopted(
+    site: Site, order: CrawlOrder, tmp_path: Path
+) -> None:
+    """Or there would be two crawlers, one of them nobody's, even after the end of the crawl."""
+    slow = tmp_path / "podman"
+    slow.write_text(SLOW_PODMAN.format(directory=tmp_path, podman=shutil.which("podman")))
+    slow.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    tell(order, delay_seconds=0.2)
+
+    def asked(word: str, times: int) -> None:
+        said = tmp_path / "asked"
+        wait_for(lambda: said.exists() and said.read_text().split().count(word) >= times, what=word)
+
+    try:
+        with EngineChild(order, lab_options(), env=env) as child:
+            asked("run", 1)
+            kill(child.process.pid)  # and nobody below it
             child.process.wait(10)
-    last = dataclasses.replace(order, fence=5)
-    assert_right(last, site, attempt(last, lab_options())[-1])
+        with EngineChild(dataclasses.replace(order, fence=2), lab_options(), env=env) as child:
+            asked("version", 2)
+            time.sleep(LOOK_SECONDS)
+            (tmp_path / "go").touch()
+            reports = child.all_reports()
+    finally:
+        (tmp_path / "go").touch()
+    (adopted,) = notes(reports, "adopted the container")
+    assert adopted.evidence["started_by_attempt"] == 1
+    assert not notes(reports, "started the container")
+    assert_right(order, site, reports[-1])

@@ -10,7 +10,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ PYTHON = "/usr/bin/python3"
 # The parts of the standard library that make it large and that the crawler does not need.
 LEFT_OUT = ("test", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "pydoc_data")
 MODULES = ("_json", "_contextvars", "_typing", "_queue", "_opcode")
-START = '#!/bin/sh\nPYTHONPATH=/app exec /usr/bin/python3 -S -m tests.lab.zimit.zimit "$@"\n'
+START = '#!/bin/sh\nPYTHONPATH=/app exec /usr/bin/python3 -S -m tests.lab.zimit "$@"\n'
 RECIPE = "1"
 END_SECONDS = 90.0
 
@@ -167,9 +167,15 @@ def order_at(source: SourceDefinition, output: Path, job_id: int, fence: int = 1
 
 def tell(order: CrawlOrder, **how: Any) -> None:
     """Tell the crawler of this order how to misbehave: see `tests.lab.zimit.zimit.Told`."""
-    work = Path(order.output_dir) / "container"
+    tell_at(Path(order.output_dir) / "container", **how)
+
+
+def tell_at(work: Path, **how: Any) -> None:
+    """The same by the directory that a crawler works in: also while it runs."""
     work.mkdir(parents=True, exist_ok=True)
-    (work / "tell.json").write_text(json.dumps(how))
+    fresh = work / "tell.json.new"
+    fresh.write_text(json.dumps(how))
+    fresh.rename(work / "tell.json")
 
 
 # -- children that run the engine ------------------------------------------------------------
@@ -179,10 +185,15 @@ class EngineChild(CrawlChild):
     """A crawl child whose source is crawled in a container."""
 
     def __init__(
-        self, order: CrawlOrder, options: ContainerOptions, *, prefix: Sequence[str] = ()
+        self,
+        order: CrawlOrder,
+        options: ContainerOptions,
+        *,
+        prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         source = replace(order.source, engine="container", container=options)
-        super().__init__(replace(order, source=source), prefix=prefix)
+        super().__init__(replace(order, source=source), prefix=prefix, env=env)
 
     def stream(self) -> Iterator[Report]:
         """Its reports as they come, until its output ends."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,3 +66,47 @@ def test_a_program_that_is_not_in_the_image_is_the_sources_fault(
     program(tmp_path, "podman", f"echo something is wrong >&2; exit {status}")
     with pytest.raises(kind, match="something is wrong"):
         asyncio.run(Runner("podman", str(tmp_path / "podman")).run(["image"]))
+
+
+ENDED = 1 << 22  # the kernel gives no pid above that
+
+
+def engine_that_saw(directory: Path, *answers: dict[str, Any], kill_status: int) -> Runner:
+    """An engine that answers one inspection after the other so, the last one again and again."""
+    for number, state in enumerate(answers, start=1):
+        (directory / f"{number}.json").write_text(json.dumps([{"Id": "abc", "State": state}]))
+    last = directory / f"{len(answers)}.json"
+    inspect = f"cat {directory}/$(wc -l < {directory}/asked | tr -d ' ').json 2>&- || cat {last}"
+    program(
+        directory,
+        "podman",
+        f'[ "$1" = kill ] && exit {kill_status}; echo >> {directory}/asked; {inspect}',
+    )
+    return Runner("podman", str(directory / "podman"))
+
+
+RUNNING = {"Status": "running", "ConmonPid": ENDED}
+DONE = {"Status": "exited", "ExitCode": 0, "ConmonPid": 0}
+
+
+@pytest.mark.parametrize(
+    ("answers", "kill_status", "status", "exit_code"),
+    [
+        ([RUNNING], 125, "stopped", 137),  # nobody told podman of its end
+        ([RUNNING], 0, "running", 0),  # it runs without its conmon
+        ([RUNNING, DONE], 125, "exited", 0),  # it ended just now, by itself
+        ([{**RUNNING, "ConmonPid": os.getpid()}], 125, "running", 0),
+        ([{"Status": "running"}], 125, "running", 0),  # docker has none
+    ],
+)
+def test_a_container_whose_conmon_was_killed_is_asked_whether_it_runs(
+    tmp_path: Path,
+    answers: list[dict[str, Any]],
+    kill_status: int,
+    status: str,
+    exit_code: int,
+) -> None:
+    runner = engine_that_saw(tmp_path, *answers, kill_status=kill_status)
+    seen = asyncio.run(runner.inspect("abc"))
+    assert seen is not None
+    assert (seen.status, seen.exit_code) == (status, exit_code)

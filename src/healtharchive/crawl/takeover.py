@@ -56,7 +56,7 @@ def end(owner: str) -> int | None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + DEATH_SECONDS
-    while identify(pid) == owner and _runs(pid) and time.monotonic() < deadline:
+    while identify(pid) == owner and runs(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     return pid
 
@@ -77,8 +77,8 @@ def is_stopped(pid: int) -> bool:
     return _state(pid) in ("T", "t")
 
 
-def _runs(pid: int) -> bool:
-    """Whether it is more than a zombie that its parent has not collected yet."""
+def runs(pid: int) -> bool:
+    """Whether there is such a process, more than a zombie that its parent has not collected yet."""
     return _state(pid) not in ("", "Z", "X")
 
 

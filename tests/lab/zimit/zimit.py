@@ -26,6 +26,7 @@ from tests.lab.zimit import files, web
 DONE, REFUSED, NO_SPACE, STOPPED, FATAL = 0, 2, 3, 13, 17
 TIMEOUT_SECONDS = 10.0
 STATUS_SECONDS = 0.5
+HOLD_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Told:
 
     once: bool = False
     delay_seconds: float = 0.0
+    hold_at: int | None = None  # so many finished pages of all runs: no further one for now
     stall_after: int | None = None
     crash_after: int | None = None
     torn_after: int | None = None
@@ -184,7 +186,7 @@ class Crawl:
     def _visit(self, entry: dict[str, Any], writer: files.Writer, worker: int) -> None:
         url = entry["url"]
         log("worker", "Starting page", workerid=worker, page=url)
-        time.sleep(self.told.delay_seconds)
+        self._wait()
         self._misbehave(writer)
         if self.told.errors and self._after(self.told.errors_after):
             message, details = ERRORS[self.told.errors]
@@ -241,6 +243,17 @@ class Crawl:
         log("pageStatus", message, "error", page=entry["url"], **details)
 
     # -- misbehaving ---------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Before each page, as was told last: that may change while the crawl runs."""
+        while (told := self._told_now()).hold_at is not None and not self.stopping.is_set():
+            if len(self.finished) < told.hold_at:
+                break
+            time.sleep(HOLD_SECONDS)
+        time.sleep(told.delay_seconds)
+
+    def _told_now(self) -> Told:
+        return Told.read(self.output) if (self.output / "tell.json").exists() else self.told
 
     def _after(self, pages: int | None) -> bool:
         return pages is not None and self.pages >= pages
@@ -375,9 +388,3 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     return crawl.run()
-
-
-if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # workers that were told to stall do not hold it up

@@ -11,7 +11,8 @@ from healtharchive.crawl.container import command
 from healtharchive.crawl.container.files import relax
 from healtharchive.crawl.container.following import Following
 from healtharchive.crawl.container.logs import LogReader
-from healtharchive.crawl.container.runner import KILL_SECONDS, Container, Runner
+from healtharchive.crawl.container.runner import KILL_SECONDS, RUN_SECONDS, Container, Runner
+from healtharchive.crawl.container.starting import wait_for_starts
 from healtharchive.model.clock import Clock
 from healtharchive.model.container import ContainerOptions
 from healtharchive.model.errors import SetupError
@@ -52,11 +53,12 @@ class Holding:
     async def take_over(self) -> bool:
         """Adopt the container that an earlier attempt left, running or ended; whether there is one.
 
-        Of several one that runs stays, the newest; one that was never started is taken away.
+        Of several one that runs stays, the newest; one that was never started is taken away. What
+        an attempt that is dead had begun to start is waited for.
         """
-        found = await self.runner.find(
-            self.order.job_id, command.labels(self.order)[command.STATE_LABEL]
-        )
+        ours = command.labels(self.order)[command.STATE_LABEL]
+        await wait_for_starts(f"{command.STATE_LABEL}={ours}", self.clock, RUN_SECONDS)
+        found = await self.runner.find(self.order.job_id, ours)
         usable = [each for each in found if each.running or each.status in ("exited", "stopped")]
         for other in found:
             if not usable or other.id != usable[0].id:

@@ -7,11 +7,12 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Any
 
 from healtharchive.crawl.container.command import ATTEMPT_LABEL, JOB_LABEL, RELAX, STATE_LABEL
+from healtharchive.crawl.takeover import runs
 from healtharchive.model.container import ContainerOptions
 from healtharchive.model.errors import BadInput, SetupError
 
@@ -22,6 +23,8 @@ REAP_SECONDS = 2.0
 RUNNING = ("running", "paused", "restarting", "stopping")
 # Exit codes of `run` itself: the image's program cannot be run, or is not there.
 PROGRAM_FAULTS = (126, 127)
+NO_SIGNAL = "SIGURG"  # which nobody minds who did not ask for it: it tells only who is there
+KILLED = 137
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of ours as the engine sees it. `attempt` is who started it."""
+    """A container of ours as the engine sees it. `attempt` is who started it.
+
+    `monitor` is the process that tells podman of its end (conmon); 0 where the engine has none.
+    """
 
     id: str
     name: str
@@ -53,11 +59,17 @@ class Container:
     attempt: int
     started_at: str
     stop_signal: str = "SIGTERM"
+    monitor: int = 0
 
     @property
     def running(self) -> bool:
         """Whether its crawler may still write."""
         return self.status in RUNNING
+
+    @property
+    def unwatched(self) -> bool:
+        """Whether nobody would tell the engine of its end."""
+        return self.running and self.monitor > 0 and not runs(self.monitor)
 
 
 class Runner:
@@ -142,7 +154,25 @@ class Runner:
         )
 
     async def inspect(self, container_id: str) -> Container | None:
-        """The container as it is now; None when it is gone. SetupError when nobody answers."""
+        """The container as it is now; None when it is gone. SetupError when nobody answers.
+
+        When its conmon was killed, podman says "running" for ever: then a signal that does no harm
+        tells whether it does. The second look is for one that ended by itself just now.
+        """
+        seen = await self._inspect(container_id)
+        if seen is None or not seen.unwatched or await self._takes_signals(container_id):
+            return seen
+        again = await self._inspect(container_id)
+        if again is None or not again.unwatched:
+            return again
+        return replace(again, status="stopped", exit_code=KILLED)
+
+    async def _takes_signals(self, container_id: str) -> bool:
+        words = ("kill", "--signal", NO_SIGNAL, container_id)
+        said = await self.call(*words, timeout_seconds=KILL_SECONDS)
+        return said.status in (0, None)  # without an answer nothing is known
+
+    async def _inspect(self, container_id: str) -> Container | None:
         said = await self.call("container", "inspect", container_id)
         if said.status is None:
             raise self._silent(said)
@@ -219,6 +249,7 @@ def _container(facts: dict[str, Any]) -> Container:
         attempt=int(attempt) if attempt.isdigit() else 0,
         started_at=str(state.get("StartedAt", "")),
         stop_signal=_stop_signal((facts.get("Config") or {}).get("StopSignal")),
+        monitor=int(state.get("ConmonPid") or 0),
     )
 
 
