@@ -12,7 +12,7 @@ from pathlib import Path
 
 from healtharchive.model.orders import CrawlOrder
 from healtharchive.model.wire import to_line
-from tests.bench import hanging, house, shipping
+from tests.bench import browser_figures, hanging, house, shipping, wacz
 from tests.bench.measure import Run, run
 from tests.bench.page import spread, write_section
 from tests.faults import incident, night_times
@@ -122,6 +122,11 @@ def while_mounts_hang(_arguments: argparse.Namespace) -> Section:
     return "While every mount hangs", "One run of many questions", hanging.hanging_table()
 
 
+def virtual_wacz(_arguments: argparse.Namespace) -> Section:
+    """How soon a computed file of 20 GB answers, and with how much memory."""
+    return "The virtual WACZ", f"{wacz.ASKED} requests of each kind", wacz.wacz_table()
+
+
 def the_night(arguments: argparse.Namespace) -> Section:
     """From fault to recovery, for each variant of the incident."""
     runs = [(n, seed) for seed in range(1, arguments.runs + 1) for n in incident.VARIANTS]
@@ -137,12 +142,27 @@ def the_night(arguments: argparse.Namespace) -> Section:
     return "The night of 2026-01-24", how, f"{night_times.table(rows)}\n\n{night_times.NOTES}"
 
 
+def in_a_browser(arguments: argparse.Namespace) -> Section:
+    """The browser engine beside brozzler, and page by page what needs it beside every page."""
+    how = f"{arguments.runs} runs of each"
+    return "Pages in a browser", how, browser_figures.speed_table(arguments.runs)
+
+
+def browser_memory(_arguments: argparse.Namespace) -> Section:
+    """Whether browser and crawler grow over many pages."""
+    how = f"One run of {browser_figures.MEMORY_PAGES:,} pages"
+    return "Memory over many pages in a browser", how, browser_figures.memory_table()
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "crawling": crawling,
     "house": the_house,
     "shipping": shipping_figures,
     "hanging": while_mounts_hang,
+    "wacz": virtual_wacz,
     "night": the_night,
+    "browser": in_a_browser,
+    "browser-memory": browser_memory,
 }
 
 

@@ -21,6 +21,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.lab.answers import head
 from tests.lab.front.content import FrontContent, Served, as_json, search
@@ -90,12 +91,13 @@ class FrontSite:
     def source_toml(self, code: str = "front", engine: str = "http", more: str = "") -> str:
         """A source file for this site; `more` is put at its end."""
         main, cdn = (f"^{url.replace('.', '[.]')}/" for url in (self.url, self.cdn_url))
+        hosts = json.dumps([urlsplit(url).hostname for url in (self.url, self.cdn_url)])
         return (
             f'code = "{code}"\nname = "The lab\'s front site"\nbase_url = "{self.seed_url}"\n'
             f'languages = ["en", "fr"]\nengine = "{engine}"\n'
-            f'allow_private_hosts = ["{HOST}", "{CDN_HOST}"]\n\n'
+            f"allow_private_hosts = {hosts}\n\n"
             f'[[seeds]]\nurl = "{self.seed_url}"\nlanguage = "en"\n\n'
-            f'[scope]\nhosts = ["{HOST}", "{CDN_HOST}"]\n'
+            f"[scope]\nhosts = {hosts}\n"
             f'include = ["{main}"]\nassets = ["{cdn}"]\n\n'
             "[politeness]\ndelay_seconds = 0.0\nconcurrency = 6\n"
             "timeout_seconds = 20.0\nurl_tries = 3\n" + more
@@ -114,17 +116,19 @@ def built() -> Path:
 
 
 @contextmanager
-def front_site(*, topics: int = 2, port: int = 0) -> Iterator[FrontSite]:
+def front_site(
+    *, topics: int = 2, port: int = 0, hosts: tuple[str, str] = (HOST, CDN_HOST)
+) -> Iterator[FrontSite]:
     """The site, served by threads of this process. Each topic is one more page built by scripts."""
     directory = built()
-    sockets = _sockets(port)
+    sockets = _sockets(port, hosts)
     number = sockets[0].getsockname()[1]
-    base, cdn = (f"http://{host}:{number}" for host in (HOST, CDN_HOST))
+    base, cdn = (f"http://{host}:{number}" for host in hosts)
     site = FrontSite(FrontContent(base, cdn, directory, topics))
     shared: Headers = (("Access-Control-Allow-Origin", "*"), ("Timing-Allow-Origin", "*"))
-    hosts = (Host(base, site.content.main), Host(cdn, site.content.second, shared))
+    served = (Host(base, site.content.main), Host(cdn, site.content.second, shared))
     with ExitStack() as stack:
-        for listening, host in zip(sockets, hosts, strict=True):
+        for listening, host in zip(sockets, served, strict=True):
             stack.enter_context(_running(Server(listening, host, site.asked)))
         yield site
 
@@ -253,18 +257,19 @@ def _part(first: str, last: str, length: int) -> slice | None:
     return slice(int(first), end) if int(first) < end else None
 
 
-def _sockets(port: int) -> list[socket.socket]:
+def _sockets(port: int, hosts: tuple[str, str]) -> list[socket.socket]:
     """The same port on both hosts."""
+    main, cdn = hosts
     for _ in range(50):
         with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server((HOST, port), backlog=128))
+            first = stack.enter_context(socket.create_server((main, port), backlog=128))
             try:
-                second = socket.create_server((CDN_HOST, first.getsockname()[1]), backlog=128)
+                second = socket.create_server((cdn, first.getsockname()[1]), backlog=128)
             except OSError:
                 continue
             stack.pop_all()
             return [first, second]
-    raise OSError(f"The front site could not bind a port on {HOST} and {CDN_HOST}")
+    raise OSError(f"The front site could not bind a port on {main} and {cdn}")
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from healtharchive.crawl.exchange import Exchange, SpooledBody
 from healtharchive.crawl.transport import FetchFailed
 
 KEPT_BYTES = 256_000_000
-MOST_KEPT = 10_000
+# What pages share is asked for again and again, and stays. What only one page asks for goes soon:
+# the bodies are on disk, but each answer's head takes 3 kB of memory.
+MOST_KEPT = 1_000
 # One answer takes at most this part of the room for all.
 LARGEST_PART = 8
 MOST_AT_ONCE = 6  # requests to one origin, over all pages, as browsers do for one
@@ -53,17 +55,20 @@ class Flight:
 
 
 class Kept:
-    """Answers of one attempt on disk, the longest unused given up first.
+    """Answers of one attempt on disk, `most` at once, the longest unused given up first.
 
     Each reader has an open file of its own, so that giving one up disturbs nobody.
     """
 
-    def __init__(self, directory: Path, limit_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, directory: Path, limit_bytes: int = KEPT_BYTES, most: int = MOST_KEPT
+    ) -> None:
         self.bytes = 0
         self.flights: dict[str, Flight] = {}
         self.told: set[str] = set()  # requests for pages that were recorded before their own visit
         self._directory = directory
         self._limit_bytes = limit_bytes
+        self._most = most
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._numbers = itertools.count(1)
         self._lanes: dict[str, asyncio.Semaphore] = {}
@@ -109,7 +114,7 @@ class Kept:
         hollow = replace(exchange, body=SpooledBody(self._directory))
         self._entries[key] = _Entry(hollow, path, size, varying, number, lasting)
         self.bytes += size
-        while self.bytes > self._limit_bytes or len(self._entries) > MOST_KEPT:
+        while self.bytes > self._limit_bytes or len(self._entries) > self._most:
             self._give_up(next(iter(self._entries)))
         return True
 
