@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from healtharchive.crawl.batch import FoundUrl, Kind, QueuedUrl
-from healtharchive.crawl.browser.gathering import MOST_RELOADS
+from healtharchive.crawl.browser.gathering import MOST_FETCHES, MOST_RELOADS
 from healtharchive.crawl.browser.kept import Kept
 from healtharchive.crawl.browser.proxy import ProxyRequest
 from healtharchive.crawl.exchange import Exchange
@@ -177,21 +177,69 @@ def test_the_pages_own_exchange_is_given_each_time_and_is_the_callers(tmp_path: 
     run(tmp_path, scenario)
 
 
-def test_a_page_that_nobody_fetched_before_is_recorded_as_its_own_url(tmp_path: Path) -> None:
-    followed: list[QueuedUrl] = []
-
+def test_a_page_that_nobody_fetched_before_is_fetched_once_and_left_to_the_caller(
+    tmp_path: Path,
+) -> None:
     async def scenario(parts: Attempt, site: RawSite) -> None:
-        page = parts.gathering(follow=lambda queued, _: followed.append(queued))
-        assert not page.page_recorded
+        page = parts.gathering()
+        assert page.exchange is None
         for _ in range(2):
             assert await body_of(page, parts.page.url, **FRAME) == ANSWERS["/"]
-        assert page.page_recorded
-        assert followed == [parts.page]
-        assert (page.traffic.recorded, page.traffic.repeated) == (1, 1)
+        await page.close()
+        assert site.times() == {"GET /": 1}
+        assert "Sec-Fetch-Mode: navigate" in site.of("/").lines()
+        assert page.traffic.given == 2
+        assert accounted(page)
+        assert page.exchange is not None
+        assert page.exchange.url == parts.page.url
+        await parts.ledger.append(*parts.recorder.records(parts.page.id, page.exchange))
+        page.exchange.body.close()
         counts = await parts.finish()
-        assert (counts.found, counts.done) == (1, 1)
+        assert (counts.found, counts.done, len(parts.recorded())) == (1, 1, 1)
 
     run(tmp_path, scenario)
+
+
+def test_a_page_that_is_refused_may_load_itself_anew_and_its_last_answer_is_the_page(
+    tmp_path: Path,
+) -> None:
+    refusal = b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"
+
+    async def scenario(parts: Attempt, site: RawSite) -> None:
+        page = parts.gathering()
+        for load in range(MOST_FETCHES + 1):
+            site.answers["/"] = refusal if load < MOST_FETCHES - 1 else ANSWERS["/"]
+            answer = await body_of(page, parts.page.url, **FRAME)
+            assert answer == site.answers["/"]
+        assert site.times() == {"GET /": MOST_FETCHES}
+        await page.close()
+        assert page.exchange is not None
+        assert page.exchange.status == 200
+        page.exchange.body.close()
+        refused = parts.gathering()
+        site.answers["/"] = refusal
+        for _ in range(MOST_FETCHES + 2):
+            assert await body_of(refused, parts.page.url, **FRAME) == refusal
+        assert site.times() == {"GET /": 2 * MOST_FETCHES}
+        await refused.close()
+        assert refused.exchange is not None
+        refused.exchange.body.close()
+        assert open_files(parts.spills) == 0
+
+    run(tmp_path, scenario)
+
+
+def test_a_page_whose_host_hangs_up_says_why_there_is_no_answer(tmp_path: Path) -> None:
+    async def scenario(parts: Attempt, site: RawSite) -> None:
+        page = parts.gathering()
+        with pytest.raises(FetchFailed):
+            await body_of(page, parts.page.url, **FRAME)
+        await page.close()
+        assert page.exchange is None
+        assert page.page_failure is not None
+        assert page.page_failure.kind == "disconnect"
+
+    run(tmp_path, scenario, RawSite({"/": b""}, last=frozenset({"/"})))
 
 
 def test_what_a_capture_leads_to_is_in_the_same_commit_and_the_row_is_the_frontiers(

@@ -93,7 +93,13 @@ def test_pages_replay_as_they_were_though_their_site_is_gone(gone: Gone) -> None
     found = gone.archive.ask("quality", "1", "--replay", str(SAMPLE))
     assert found["verdict"] == "COMPLETE"
     assert f"of {SAMPLE} pages sampled {SAMPLE} replay" in found["notes"]
-    assert found["evidence"]["replays"] == {"sampled": SAMPLE, "well": SAMPLE, "skipped": 0}
+    assert found["evidence"]["replays"] == {
+        "sampled": SAMPLE,
+        "well": SAMPLE,
+        "skipped": 0,
+        "worst": "",
+    }
+    assert found["stored"] == "COMPLETE"
     rendered = {page.url for page in gone.site.truth.pages}
     for page in found["replayed"]:
         assert page["url"] in rendered
@@ -188,8 +194,15 @@ def test_a_crawl_whose_script_is_damaged_is_incomplete(gone: Gone) -> None:
         said = gone.archive.run("quality", "1", "--replay", "2", codes=(INCOMPLETE,))
     finally:
         path.write_bytes(sound)
-    assert "  - 2 of 2 (100.0 %) pages of a sample do not replay" in said
+    reason = "2 of 2 (100.0 %) pages of a sample do not replay, the worst http"
+    assert f"  - {reason}" in said
     assert f"missing     script GET {url} (its record cannot be used" in said
+    assert "counts as INCOMPLETE now" in said
+    # It is the job's verdict until another sample says otherwise; to judge it anew changes nothing.
+    assert f"INCOMPLETE: {reason}" in gone.archive.run("show-job", "--id", "1")
+    assert f"  - {reason}" in gone.archive.run("quality", "1", codes=(INCOMPLETE,))
+    assert gone.archive.ask("quality", "1", "--replay", "2")["stored"] == "COMPLETE"
+    assert gone.archive.job()["quality"] == "COMPLETE"
 
 
 def test_pages_whose_warc_files_were_released_are_not_judged(gone: Gone, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from healtharchive.crawl.browser.choice import (
     ENOUGH_SAMPLES,
@@ -132,3 +134,70 @@ def test_builds_of_one_template_are_one() -> None:
     assert looks_empty(shell_measure(SHELL))
     assert not looks_empty(shell_measure(WHOLE))
     assert not looks_empty(shell_measure(PLAIN))
+
+
+# -- hosts that refuse plain HTTP ------------------------------------------------------------
+
+FEW = BrowserOptions(never=("/never/",), failures=2, refusals=3)
+
+
+def refuse(made: Choice, *, times: int, last: bool = False) -> list[bool]:
+    return [made.refused(f"{SITE}/{number}", last=last) for number in range(times)]
+
+
+def test_a_host_turns_to_the_browser_after_refusals_in_a_row_and_that_is_told_once() -> None:
+    made = Choice(FEW, automatic=True)
+    assert refuse(made, times=2) == [False, False]
+    made.welcomed(f"{SITE}/")
+    assert refuse(made, times=2) == [False, False]
+    assert not made.fetches(f"{SITE}/x")
+    assert refuse(made, times=3) == [True, False, False]
+    assert made.fetches(f"{SITE}/x")
+    assert not made.fetches(f"{SITE}/never/x")
+    assert not made.fetches("https://b.example/")
+
+
+def test_a_last_try_turns_a_host_of_which_plain_http_has_got_no_page() -> None:
+    made = Choice(FEW, automatic=True)
+    assert made.is_doubtful(f"{SITE}/")
+    assert refuse(made, times=1, last=True) == [True]
+    assert not made.is_doubtful(f"{SITE}/")
+    made = Choice(FEW, automatic=True)
+    made.welcomed(f"{SITE}/")
+    assert not made.is_doubtful(f"{SITE}/")
+    assert refuse(made, times=2, last=True) == [False, False]
+
+
+def test_a_host_comes_back_from_the_browser_for_good() -> None:
+    made = Choice(FEW, automatic=True)
+    refuse(made, times=3)
+    assert made.failed(f"{SITE}/1") is False
+    made.worked(f"{SITE}/2")
+    assert fail(made) == [False, True]
+    assert not made.fetches(f"{SITE}/3")
+    made.worked(f"{SITE}/late")
+    assert refuse(made, times=9, last=True) == [False] * 9
+    assert not made.fetches(f"{SITE}/3")
+    assert not made.is_doubtful(f"{SITE}/3")
+
+
+def test_only_auto_turns_never_to_a_browser_that_was_given_up_nor_against_a_rule() -> None:
+    assert refuse(Choice(FEW, automatic=False), times=9, last=True) == [False] * 9
+    made = Choice(FEW, automatic=True)
+    assert [made.refused(f"{SITE}/never/{each}", last=True) for each in range(9)] == [False] * 9
+    fail(made)
+    assert refuse(made, times=9, last=True) == [False] * 9
+
+
+@given(st.lists(st.sampled_from(["refused", "last", "welcomed", "failed", "worked"])))
+def test_a_host_never_goes_to_and_fro(events: list[str]) -> None:
+    made = Choice(FEW, automatic=True)
+    ways = [False]
+    for event in events:
+        if event in ("refused", "last"):
+            made.refused(SITE, last=event == "last")
+        else:
+            getattr(made, event)(SITE)
+        ways.append(made.fetches(SITE))
+    changed = [each for each, before in zip(ways[1:], ways, strict=False) if each != before]
+    assert changed in ([], [True], [True, False])

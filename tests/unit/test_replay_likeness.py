@@ -18,7 +18,8 @@ from healtharchive.crawl.browser.replayed import (
     similarity,
     summary,
 )
-from healtharchive.crawl.quality import Replays, Thresholds, judge
+from healtharchive.crawl.quality import Thresholds, judge
+from healtharchive.model.replays import Replays
 from healtharchive.model.states import Quality
 from tests.unit.test_quality import COUNTS, sound
 
@@ -109,15 +110,33 @@ def test_what_a_request_is_for(url: str, fields: tuple[tuple[str, str], ...], pu
 
 
 def test_a_crawl_is_incomplete_when_more_than_a_fifth_of_its_sample_does_not_replay() -> None:
-    ill = replace(GOOD, similarity=0.0)
+    ill = replace(GOOD, url="http://a.example/ill", similarity=0.0)
+    worst = "http://a.example/ill (text 0.00)"
     away = replace(GOOD, similarity=0.0, skipped="WARC file x is not on this machine.")
     for well, word in ((8, Quality.COMPLETE), (7, Quality.INCOMPLETE)):
         found = summary([GOOD] * well + [ill] * 2 + [away] * 5, LIMITS)
-        assert found == Replays(well + 7, well, 5)
+        assert found == Replays(well + 7, well, 5, worst)
         verdict = judge(sound(COUNTS, replays=found), Thresholds())
         assert verdict.word is word
         assert verdict.notes[-2] == f"of {well + 2} pages sampled {well} replay"
-    assert verdict.reasons == ("2 of 9 (22.2 %) pages of a sample do not replay",)
+    assert verdict.reasons == (
+        f"2 of 9 (22.2 %) pages of a sample do not replay, the worst {worst}",
+    )
+
+
+def test_the_worst_page_is_one_that_failed_then_the_least_alike_then_what_lacks_most() -> None:
+    failed = replace(GOOD, url="a", failure="hung: it did not answer")
+    unlike = replace(GOOD, url="b", similarity=0.123)
+    bare = replace(lacking("script"), url="c")
+    said = [
+        "a (could not be rendered: hung: it did not answer)",
+        "b (text 0.12)",
+        "c (text 1.00, 1 that it needs missing)",
+    ]
+    pages = [failed, unlike, bare]
+    for at, worst in enumerate(said):
+        assert summary([GOOD, *reversed(pages[at:])], LIMITS).worst == worst
+    assert summary([GOOD], LIMITS).worst == ""
 
 
 def test_a_sample_of_which_nothing_is_known_leaves_the_verdict_as_it_is() -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from healtharchive.cli import render
-from healtharchive.cli.replaying import replay_job, report
+from healtharchive.cli.replaying import replay_and_keep, report
 from healtharchive.cli.session import Session, begin
-from healtharchive.crawl.browser.replayed import Replayed, ReplayThresholds, summary
+from healtharchive.crawl.browser.replayed import ReplayThresholds
 from healtharchive.crawl.quality import Thresholds, judge, refused
 from healtharchive.model.layout import FRONTIER_NAME
 from healtharchive.model.states import Quality
@@ -51,7 +51,7 @@ def quality(
     """Judge a crawl: COMPLETE (exit 0), INCOMPLETE (exit 10) or REFUSED (exit 11), and why.
 
     With --accept nothing is judged anew: the verdict of its indexing no longer keeps the campaign
-    from being ready for search.
+    from being ready for search. With --replay the verdict of an indexed job is stored.
     """
     from healtharchive.model.jobs import get_job
 
@@ -62,11 +62,15 @@ def quality(
     thresholds = Thresholds()
     with session.database.read() as connection:
         job = get_job(connection, job_id)
+    pages, sample = replay_and_keep(session, job, replay) if replay else ([], None)
+    with session.database.read() as connection:
+        job = get_job(connection, job_id)
         verdict, evidence = _judge(session, connection, job, thresholds)
-    pages: list[Replayed] = []
-    if replay and evidence is not None:
-        pages = replay_job(session, job, replay)
-        evidence = replace(evidence, replays=summary(pages, ReplayThresholds()))
+    stored = None
+    if sample is not None and sample.judged:
+        stored = _store(session, job, verdict)
+    elif sample is not None and evidence is not None and evidence.replays is None:
+        evidence = replace(evidence, replays=sample)  # only to say that it told nothing
         verdict = judge(evidence, thresholds)
     if as_json:
         found = {"job": job.id, "source": job.source, "campaign": job.campaign}
@@ -74,6 +78,7 @@ def quality(
             {
                 **found,
                 "verdict": verdict.word,
+                "stored": stored,
                 "reasons": verdict.reasons,
                 "notes": verdict.notes,
                 "evidence": evidence,
@@ -83,7 +88,8 @@ def quality(
             }
         )
     else:
-        for line in chain(_report(job, verdict, evidence), report(pages)):
+        kept = [f"stored        {job.source} counts as {stored} now"] if stored else []
+        for line in chain(_report(job, verdict, evidence), report(pages), kept):
             print(render.safe(line))
     codes = {
         Quality.COMPLETE: 0,
@@ -91,6 +97,22 @@ def quality(
         Quality.REFUSED: EXIT_REFUSED,
     }
     raise typer.Exit(codes[verdict.word])
+
+
+def _store(session: Session, job: Job, verdict: Verdict) -> Quality | None:
+    """What the job counts as from now on; None when its indexing is yet to judge it."""
+    from healtharchive.model.journal import this_process
+    from healtharchive.model.verdicts import restate_verdict
+
+    with session.database.begin() as connection:
+        return restate_verdict(
+            session.database,
+            connection,
+            job.id,
+            verdict.word,
+            verdict.reasons,
+            actor=this_process(),
+        )
 
 
 def _accept(session: Session, job_id: int, why: str, *, as_json: bool) -> None:

@@ -16,12 +16,38 @@ if TYPE_CHECKING:
     from healtharchive.crawl.browser.replayed import Replayed
     from healtharchive.model.database import Database
     from healtharchive.model.jobs import Job
+    from healtharchive.model.replays import Replays
     from healtharchive.web.reading import Readers
 
 PROFILES_NAME = "replays"  # in state_dir, while pages are replayed
 READERS = 6
 ORIGINALS_TRIED = 3
 SHOWN_MISSING = 5  # of each page
+
+
+def replay_and_keep(
+    session: Session, job: Job, number: int
+) -> tuple[list[Replayed], Replays | None]:
+    """So many of a job's pages, replayed, and what they came to, which later verdicts go by.
+
+    Nothing and None where the job has no frontier on this machine. Errors as `replay_job`.
+    """
+    from healtharchive.crawl.browser.replayed import ReplayThresholds, summary
+    from healtharchive.crawl.survey import FrontierUnreadable
+    from healtharchive.model.journal import this_process
+    from healtharchive.model.replays import segments_digest, store_replays
+
+    database = session.database
+    with database.read() as connection:
+        digest = segments_digest(connection, job.id)
+    try:
+        pages = replay_job(session, job, number)
+    except FrontierUnreadable:
+        return [], None  # which the verdict says
+    found = summary(pages, ReplayThresholds())
+    with database.begin() as connection:
+        store_replays(database, connection, job.id, found, digest, actor=this_process())
+    return pages, found
 
 
 def replay_job(session: Session, job: Job, number: int) -> list[Replayed]:

@@ -16,6 +16,9 @@ class Kind(IntEnum):
     ASSET = 4
 
 
+PAGE_KINDS = (Kind.SEED, Kind.PAGE)
+
+
 @dataclass(frozen=True, slots=True)
 class FoundUrl:
     """A URL in scope, as a page, a sitemap or a seed list gave it.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from healtharchive.model.orders import Counts
+from healtharchive.model.replays import Replays
 from healtharchive.model.states import Quality
 
 GONE_STATUSES = (404, 410)
@@ -177,19 +178,6 @@ class SegmentFacts:
     mismatches: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Replays:
-    """A sample of rendered pages, replayed from the WARC files alone; `skipped` could not be."""
-
-    sampled: int
-    well: int
-    skipped: int = 0
-
-    @property
-    def judged(self) -> int:
-        return self.sampled - self.skipped
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that is judged. `reported` are the counts that the crawl reported when it ended.
@@ -215,7 +203,7 @@ class Evidence:
     segments: SegmentFacts = field(default_factory=SegmentFacts)
     attempts: Mapping[str, int] = field(default_factory=dict)
     indexed_captures: int | None = None  # None before the job is indexed
-    replays: Replays | None = None  # None when none was asked for
+    replays: Replays | None = None  # None when none was asked for since the segments changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +326,8 @@ def _unreplayed(evidence: Evidence, thresholds: Thresholds) -> Iterator[str]:
         return
     ill = replays.judged - replays.well
     if exceeds(ill, replays.judged, thresholds.not_replaying):
-        yield f"{_share(ill, replays.judged)} pages of a sample do not replay"
+        share = _share(ill, replays.judged)
+        yield f"{share} pages of a sample do not replay, the worst {replays.worst}"
 
 
 def _notes(evidence: Evidence, thresholds: Thresholds) -> Iterator[str]:

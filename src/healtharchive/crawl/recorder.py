@@ -141,6 +141,11 @@ def mime_of(exchange: Exchange) -> str:
     return header_value(exchange, "content-type").partition(";")[0].strip().lower()
 
 
+def is_html_page(exchange: Exchange) -> bool:
+    """Whether it is a whole page that a browser shows."""
+    return exchange.status == 200 and not exchange.truncated and "html" in mime_of(exchange)
+
+
 def header_value(exchange: Exchange, name: str) -> str:
     """The first value of a response header, or empty."""
     for each, value in exchange.headers:

@@ -45,6 +45,7 @@ from healtharchive.model.attempts import list_attempts
 from healtharchive.model.editions import count_captures, last_edition, pages_of, segment_states
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.jobs import Job
+from healtharchive.model.replays import last_replays
 from healtharchive.model.source import SourceDefinition
 from healtharchive.model.states import JobStatus, SegmentState
 from healtharchive.warc.decoding import decode_content
@@ -163,6 +164,7 @@ def _survey(
         segments=_segments(connection, job, frontier),
         attempts=dict(Counter(_how(each.exit, each.blame) for each in crawls)),
         indexed_captures=count_captures(connection, job.id) if indexed else None,
+        replays=last_replays(connection, job.id),
     )
 
 

@@ -6,16 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
-from healtharchive.crawl.batch import Capture, Kind, QueuedUrl
+from healtharchive.crawl.batch import PAGE_KINDS, Capture, Kind, QueuedUrl
 from healtharchive.crawl.cookies import CookieJar
 from healtharchive.crawl.discovery import Discovered, Discovery
 from healtharchive.crawl.ending import Ending
-from healtharchive.crawl.enrichment import Enricher, Enrichment
+from healtharchive.crawl.enrichment import (
+    CUT_SHORT,
+    DROPPED_KINDS,
+    Enricher,
+    Enrichment,
+    Fetched,
+    why_refused,
+)
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.gate import Reading, RobotsGate
 from healtharchive.crawl.hosts import Paces
 from healtharchive.crawl.ledger import Ledger
-from healtharchive.crawl.recorder import Recorder, header_value, mime_of
+from healtharchive.crawl.recorder import Recorder, header_value, is_html_page
 from healtharchive.crawl.scope import Scope
 from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
 from healtharchive.crawl.urls import host_of, origin_of
@@ -27,10 +34,9 @@ from healtharchive.warc.record import dns_record
 # Answers that a later try may better (RFC 9110 §15): they are recorded only when tries run out.
 TRANSIENT_STATUSES = (408, 425, 429, 502, 503, 504)
 STRUGGLING_STATUSES = (429, 503)
-CUT_SHORT = ("disconnect", "time")
+FIRST_ERROR_STATUS = 400
 RETRY_FIRST_SECONDS = 1.0
 RETRY_MOST_SECONDS = 120.0
-PAGE_KINDS = (Kind.SEED, Kind.PAGE)
 
 
 @dataclass(slots=True)
@@ -95,30 +101,58 @@ class Visits:
 
         OSError and sqlite3.Error are the disk's: they end the attempt.
         """
-        cookie = self.cookies.header(queued.url)
-        headers = (("Cookie", cookie),) if cookie else ()
         pace = self.paces.of(origin)
+        browser = self._browser_for(queued)
         try:
-            exchange = await self.transport.fetch(queued.url, headers)
+            fetched = await (browser.fetch(queued) if browser else self._fetch(queued))
         except FetchFailed as failure:
-            self._unanswered(origin, queued, failure)
+            self._unanswered(origin, queued, failure, plain=browser is None)
             return
         finally:
             pace.ended()
         try:
-            await self._answered(origin, queued, exchange)
+            await self._answered(origin, queued, fetched)
         finally:
-            exchange.body.close()
+            fetched.exchange.body.close()
 
-    async def _answered(self, origin: str, queued: QueuedUrl, exchange: Exchange) -> None:
+    def _browser_for(self, queued: QueuedUrl) -> Enricher | None:
+        """Whoever fetches this instead of plain HTTP; a host's rules are never asked for so."""
+        if self.enricher is None or queued.kind is Kind.ROBOTS:
+            return None
+        return self.enricher if self.enricher.fetches(queued.url) else None
+
+    async def _fetch(self, queued: QueuedUrl) -> Fetched:
+        cookie = self.cookies.header(queued.url)
+        headers = (("Cookie", cookie),) if cookie else ()
+        return Fetched(await self.transport.fetch(queued.url, headers))
+
+    async def _answered(self, origin: str, queued: QueuedUrl, fetched: Fetched) -> None:
+        exchange = fetched.exchange
         self._hear_from(origin)
         self.cookies.store(queued.url, exchange.headers)
         self._adjust_pace(origin, exchange)
         reason = why_again(exchange)
+        if fetched.enrichment is None:
+            reason = self._refusal(queued, exchange) or reason
         if reason and queued.tries + 1 < self.source.politeness.url_tries:
             self._retry(queued, reason)
             return
-        await self._record(origin, queued, exchange)
+        await self._record(origin, queued, fetched)
+
+    def _refusal(self, queued: QueuedUrl, exchange: Exchange) -> str:
+        """Why a page is worth another try that plain HTTP was refused, or empty."""
+        if self.enricher is None or queued.kind not in PAGE_KINDS:
+            return ""
+        why = why_refused(exchange)
+        if why:
+            return why if self._refused(self.enricher, queued, why) else ""
+        if exchange.status < FIRST_ERROR_STATUS:
+            self.enricher.welcomed(queued.url)
+        return ""
+
+    def _refused(self, browser: Enricher, queued: QueuedUrl, why: str) -> bool:
+        last = queued.tries + 2 == self.source.politeness.url_tries
+        return browser.refused(queued.url, why, last=last)
 
     def _adjust_pace(self, origin: str, exchange: Exchange) -> None:
         pace = self.paces.of(origin)
@@ -128,10 +162,11 @@ class Visits:
         elif exchange.truncated not in CUT_SHORT:
             pace.good()
 
-    async def _record(self, origin: str, queued: QueuedUrl, exchange: Exchange) -> None:
+    async def _record(self, origin: str, queued: QueuedUrl, fetched: Fetched) -> None:
+        exchange = fetched.exchange
         rules = await self.gate.read(exchange) if queued.kind is Kind.ROBOTS else None
         await self.record_dns(origin)
-        enrichment = await self._enrich(queued, exchange)
+        enrichment = fetched.enrichment or await self._enrich(queued, exchange)
         if enrichment.again and queued.tries + 1 < self.source.politeness.url_tries:
             self._retry(queued, enrichment.again)
             return
@@ -149,8 +184,8 @@ class Visits:
 
     async def _enrich(self, queued: QueuedUrl, exchange: Exchange) -> Enrichment:
         """What the browser has to say of a page; nothing where there is none, or no page."""
-        page = queued.kind in PAGE_KINDS and exchange.status == 200 and not exchange.truncated
-        if self.enricher is None or not page or "html" not in mime_of(exchange):
+        page = queued.kind in PAGE_KINDS and is_html_page(exchange)
+        if self.enricher is None or not page:
             return Enrichment()
         return await self.enricher.enrich(queued, exchange)
 
@@ -223,7 +258,9 @@ class Visits:
 
     # -- what did not work ---------------------------------------------------------------------
 
-    def _unanswered(self, origin: str, queued: QueuedUrl, failure: FetchFailed) -> None:
+    def _unanswered(
+        self, origin: str, queued: QueuedUrl, failure: FetchFailed, *, plain: bool
+    ) -> None:
         reason = f"{failure.kind}: {failure.detail}"
         if queued.kind is Kind.ROBOTS:
             self.gate.asking.discard(origin)
@@ -232,7 +269,14 @@ class Visits:
             if queued.kind is Kind.ROBOTS:
                 self._may_not_be_asked(origin, failure)
             return
+        if failure.kind == "render":  # the browser's own, which says nothing of the host
+            self._retry_or_fail(queued, reason)
+            return
         self.paces.of(origin).struggling(self.clock.monotonic(), dead=True)
+        if plain and self._turns_from(queued, failure):
+            self._retry_the_silent(origin)
+            self._retry_or_fail(queued, reason)
+            return
         if origin not in self._seed_origins:
             self._retry_or_fail(queued, reason)
             return
@@ -240,6 +284,14 @@ class Visits:
         self._silent.setdefault(origin, []).append((queued, reason))
         if self.paces.of(origin).unreachable:
             self._host_is_down(origin)
+
+    def _turns_from(self, queued: QueuedUrl, failure: FetchFailed) -> bool:
+        """Whether plain HTTP is no longer the way to this page's host, by now."""
+        if self.enricher is None or queued.kind not in PAGE_KINDS:
+            return False
+        if failure.kind in DROPPED_KINDS:
+            self._refused(self.enricher, queued, f"{failure.kind}: {failure.detail}")
+        return self.enricher.fetches(queued.url)
 
     def _may_not_be_asked(self, origin: str, failure: FetchFailed) -> None:
         """A host at a refused address: waiting does not help, a source's own rules would."""
@@ -253,6 +305,9 @@ class Visits:
     def _hear_from(self, origin: str) -> None:
         """The host answers: those of its URLs that got no answer have spent a try."""
         self._answering.add(origin)
+        self._retry_the_silent(origin)
+
+    def _retry_the_silent(self, origin: str) -> None:
         for queued, reason in self._silent.pop(origin, ()):
             self._retry_or_fail(queued, reason)
 

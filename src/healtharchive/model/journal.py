@@ -62,6 +62,11 @@ def unit_of(pid: int) -> str | None:
     return None
 
 
+def legible(text: str) -> str:
+    """A text as both databases take it: it may quote what a site sent."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def record(
     connection: Connection,
     *,

@@ -69,7 +69,8 @@ class BrowserOptions:
 
     `always` and `never` are RE2 patterns searched in a page's URL; they come before what `auto`
     would decide. After `failures` pages in a row that could not be rendered, a host is crawled
-    without a browser. A browser is ended and begun anew after `recycle_pages`.
+    without a browser. After `refusals` pages in a row that plain HTTP was refused, `auto` fetches a
+    host through the browser. A browser is ended and begun anew after `recycle_pages`.
     """
 
     always: tuple[str, ...] = ()
@@ -79,6 +80,7 @@ class BrowserOptions:
     recycle_pages: int = 100
     screenshots: bool = True
     failures: int = 5
+    refusals: int = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
-"""What a job was judged to be: written by the attempt that indexed it, accepted by a person."""
+"""What a job was judged to be: written when it is indexed or replayed, accepted by a person."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select, update
 
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput
 from healtharchive.model.jobs import Job, get_job
-from healtharchive.model.journal import Actor, record
+from healtharchive.model.journal import Actor, legible, record
 from healtharchive.model.leases import check_fence
-from healtharchive.model.states import Quality
+from healtharchive.model.states import JobStatus, Quality
 from healtharchive.model.tables import archive_jobs
 
 MOST_REASONS = 50  # that are kept; a hundred failed seeds say no more
@@ -33,6 +33,36 @@ def store_verdict(
     token is no longer the job's.
     """
     check_fence(connection, job_id, fence)
+    return _store(database, connection, job_id, found, reasons, actor, {"fence": fence})
+
+
+def restate_verdict(
+    database: Database,
+    connection: Connection,
+    job_id: int,
+    found: Quality,
+    reasons: Sequence[str],
+    *,
+    actor: Actor,
+) -> Quality | None:
+    """As `store_verdict`, for an indexed job that nobody holds; None, and nothing is written, when
+    it is none: its indexing will judge it."""
+    jobs = archive_jobs.c
+    query = select(jobs.id).where(jobs.id == job_id, jobs.status == JobStatus.INDEXED)
+    if connection.execute(query.with_for_update()).one_or_none() is None:
+        return None
+    return _store(database, connection, job_id, found, reasons, actor, {})
+
+
+def _store(
+    database: Database,
+    connection: Connection,
+    job_id: int,
+    found: Quality,
+    reasons: Sequence[str],
+    actor: Actor,
+    evidence: Mapping[str, int],
+) -> Quality:
     before = get_job(connection, job_id)
     kept = _kept(reasons)
     accepted = before.quality is Quality.ACCEPTED and set(kept) <= set(before.quality_reasons)
@@ -46,7 +76,7 @@ def store_verdict(
         subject_id=job_id,
         what="judged",
         why=sentence(found, kept) + (", which was accepted before" if now is not found else ""),
-        evidence={"quality": now, "reasons": list(kept), "fence": fence},
+        evidence={"quality": now, "reasons": list(kept), **evidence},
     )
     return now
 
@@ -98,12 +128,7 @@ def in_short(reasons: Sequence[str]) -> str:
 def _kept(reasons: Sequence[str]) -> tuple[str, ...]:
     left_out = len(reasons) - MOST_REASONS
     more = (f"{left_out} reasons more, which were not kept",) if left_out > 0 else ()
-    return (*map(_legible, reasons[:MOST_REASONS]), *more)
-
-
-def _legible(reason: str) -> str:
-    """A reason as both databases take it: it may quote what a site sent."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in reason)
+    return (*map(legible, reasons[:MOST_REASONS]), *more)
 
 
 def _write(connection: Connection, job_id: int, quality: Quality, reasons: Sequence[str]) -> None:

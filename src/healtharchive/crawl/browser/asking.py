@@ -1,4 +1,4 @@
-"""What a browser's request is about: the rules that need nothing but the request."""
+"""What a browser's request is about: the rules that need nothing but the request, or its answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from healtharchive.crawl.browser.incoming import Fields
 from healtharchive.crawl.browser.proxy import ProxyRequest
+from healtharchive.crawl.exchange import Exchange
+from healtharchive.crawl.recorder import mime_of
 from healtharchive.crawl.urls import canonicalize
 
 # An answer to them says "as you know already", which is nothing to keep.
@@ -48,6 +50,13 @@ class Asking:
     def wants_page(self) -> bool:
         """Whether it is for a document, as a frame's is, on sites without Sec-Fetch-* too."""
         return "text/html" in self.request.value("accept").lower()
+
+    def is_document(self, exchange: Exchange, *, again: bool) -> bool:
+        """Whether its answer is a page's, or may lead to one: HTML, or none yet (`again`) to a
+        frame."""
+        if exchange.status < 300 and not again:
+            return "html" in mime_of(exchange)
+        return self.wants_page and (exchange.status < 400 or again)
 
     @property
     def streams(self) -> bool:

@@ -1,9 +1,12 @@
-"""Which pages are rendered: by the source's choice, by its rules, or by what rendering brings.
+"""Which pages are rendered, and which hosts fetched, by the browser: by the source's choice, by
+its rules, or by what that brings.
 
 With the engine `auto` a page is measured as it was served. Without scripts and frames there is
 nothing to render. A page that looks like an empty shell is rendered, unless pages of its template
 have proved whole. One that looks whole is rendered only as a sample of its template: the first,
 and then one in fifty; when most samples prove to be shells, all of the template's are rendered.
+
+A host goes from plain HTTP to the browser at most once, and from there back for good.
 """
 
 from __future__ import annotations
@@ -77,10 +80,13 @@ class Choice:
         self._templates: OrderedDict[str, Template] = OrderedDict()
         self._named = 0
         self._failures: dict[str, int] = {}  # origin -> pages in a row that could not be rendered
+        self._refusals: dict[str, int] = {}  # origin -> pages in a row that plain HTTP was refused
+        self._welcomed: set[str] = set()  # origins with a page that plain HTTP has got
+        self._turned: set[str] = set()  # origins that are fetched through the browser
 
     def wish(self, url: str, html: str) -> Wish:
         """Whether to render this page, given its HTML as it was served."""
-        if any(rule.search(url) for rule in self._never):
+        if self._is_never(url):
             return Wish(False, "not rendered: by the source's rule")
         if self.is_given_up(origin_of(url)):
             return _given_up(origin_of(url))
@@ -152,7 +158,7 @@ class Choice:
         """
         if self.is_given_up(origin_of(url)):
             return
-        self._failures.pop(origin_of(url), None)
+        self.worked(url)
         if wish.template is None:
             return
         if is_shell(wish.before, after):
@@ -166,9 +172,57 @@ class Choice:
         self._failures[origin] = self._failures.get(origin, 0) + 1
         return self._failures[origin] == self._options.failures
 
+    def worked(self, url: str) -> None:
+        """A page was got through the browser."""
+        if not self.is_given_up(origin_of(url)):
+            self._failures.pop(origin_of(url), None)
+
+    def _is_never(self, url: str) -> bool:
+        return any(rule.search(url) for rule in self._never)
+
     def is_given_up(self, origin: str) -> bool:
         """Whether pages of this origin are crawled without a browser from now on."""
         return self._failures.get(origin, 0) >= self._options.failures
+
+    # -- hosts that refuse plain HTTP ----------------------------------------------------------
+
+    def refused(self, url: str, *, last: bool) -> bool:
+        """Plain HTTP was refused a page; True when its host is fetched through the browser because
+        of it, once. Where no page was ever got by plain HTTP, a page's `last` try is reason enough.
+        """
+        if self._is_never(url) or not self.may_turn(url):
+            return False
+        origin = origin_of(url)
+        self._refusals[origin] = self._refusals.get(origin, 0) + 1
+        enough = self._refusals[origin] >= self._options.refusals
+        if not enough and not (last and origin not in self._welcomed):
+            return False
+        self._turned.add(origin)
+        return True
+
+    def refusals(self, url: str) -> int:
+        """How many pages in a row plain HTTP was refused."""
+        return self._refusals.get(origin_of(url), 0)
+
+    def may_turn(self, url: str) -> bool:
+        """Whether this host may yet be fetched through the browser."""
+        origin = origin_of(url)
+        return self._automatic and origin not in self._turned and not self.is_given_up(origin)
+
+    def welcomed(self, url: str) -> None:
+        """Plain HTTP got a page."""
+        self._refusals.pop(origin_of(url), None)
+        self._welcomed.add(origin_of(url))
+
+    def is_doubtful(self, url: str) -> bool:
+        """Whether all that is known of plain HTTP to this host are refusals."""
+        return self.may_turn(url) and origin_of(url) not in self._welcomed
+
+    def fetches(self, url: str) -> bool:
+        """Whether this URL is fetched through the browser."""
+        origin = origin_of(url)
+        turned = origin in self._turned and not self.is_given_up(origin)
+        return turned and not self._is_never(url)
 
 
 def _given_up(origin: str) -> Wish:

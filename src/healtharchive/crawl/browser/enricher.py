@@ -1,4 +1,7 @@
-"""The browser engine: looks at pages in Chromium, all of whose traffic is recorded by us."""
+"""The browser engine: looks at pages in Chromium, all of whose traffic is recorded by us.
+
+Hosts that refuse plain HTTP are fetched through it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from healtharchive.crawl.batch import QueuedUrl
+from healtharchive.crawl.batch import PAGE_KINDS, QueuedUrl
 from healtharchive.crawl.browser import profile
 from healtharchive.crawl.browser.authority import Authority
 from healtharchive.crawl.browser.choice import Choice, Wish
@@ -17,9 +21,9 @@ from healtharchive.crawl.browser.proxy import RecordingProxy
 from healtharchive.crawl.browser.rendering import PageOptions, Rendered, RenderFailed, measure_of
 from healtharchive.crawl.browser.renditions import Rendition
 from healtharchive.crawl.charsets import named_charset, text_of
-from healtharchive.crawl.enrichment import Enrichment
-from healtharchive.crawl.recorder import header_value
-from healtharchive.crawl.transport import Exchange
+from healtharchive.crawl.enrichment import Enrichment, Fetched, why_refused
+from healtharchive.crawl.recorder import header_value, is_html_page
+from healtharchive.crawl.transport import Exchange, FetchFailed
 from healtharchive.crawl.urls import origin_of
 from healtharchive.model.clock import Clock
 from healtharchive.model.orders import Report
@@ -27,6 +31,8 @@ from healtharchive.model.source import BrowserOptions
 from healtharchive.warc.decoding import decode_content
 
 LARGEST_PAGE_BYTES = 20_000_000
+CHANGED = "engine changed: "
+FOR_FILES = PageOptions(quiet_seconds=0.0, screenshots=False, behaviours=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +70,83 @@ class BrowserEngine:
     async def _rendered(self, queued: QueuedUrl, exchange: Exchange, wish: Wish) -> Enrichment:
         at = self.clock.now()
         gathering = Gathering(queued, exchange, self.means)
-        try:
-            rendered = await self._render(queued.url, gathering)
-        except RenderFailed as failure:
-            self._note_failure(queued.url, failure)
-            return Enrichment(remarks=(wish.why,), again=f"render: {failure}")
-        links = (*rendered.links, *gathering.navigations)
-        notes = tuple(f"while rendering: {note}" for note in rendered.notes)
-        if rendered.left:
-            return Enrichment(links, remarks=(wish.why, *notes))
-        self.choice.learn(queued.url, wish, measure_of(rendered))
-        rendition = Rendition(
-            queued.url,
-            at,
-            rendered.title,
-            rendered.text,
-            rendered.screenshot,
-            rendered.media_type,
-            rendered.thumbnail,
-        )
-        return Enrichment(links, rendition.records, (wish.why, *notes))
+        rendered = await self._tried(queued.url, gathering, self._for_pages())
+        if isinstance(rendered, RenderFailed):
+            self._note_failure(queued.url, rendered)
+        elif not rendered.left:
+            self.choice.learn(queued.url, wish, measure_of(rendered))
+        return _enrichment(queued, at, gathering, rendered, wish.why)
 
-    async def _render(self, url: str, gathering: Gathering) -> Rendered:
-        proxy = RecordingProxy(self.authority, gathering)
-        options = PageOptions(
+    # -- hosts that refuse plain HTTP ----------------------------------------------------------
+
+    def refused(self, url: str, why: str, *, last: bool) -> bool:
+        """See `Enricher`."""
+        if self.choice.refused(url, last=last):
+            how = f"plain HTTP was refused {self.choice.refusals(url)} times in a row"
+            what = f"{CHANGED}{origin_of(url)} is fetched through the browser from now on"
+            self._tell(what, f"{how}; the last: {why}", url)
+        return self.choice.fetches(url) or self.choice.is_doubtful(url)
+
+    def welcomed(self, url: str) -> None:
+        """See `Enricher`."""
+        self.choice.welcomed(url)
+
+    def fetches(self, url: str) -> bool:
+        """See `Enricher`."""
+        return self.choice.fetches(url)
+
+    async def fetch(self, queued: QueuedUrl) -> Fetched:
+        """See `Enricher`. EngineMissing as `enrich`."""
+        page = queued.kind in PAGE_KINDS
+        async with self.tabs:
+            at = self.clock.now()
+            gathering = Gathering(queued, None, self.means)
+            try:
+                options = self._for_pages() if page else FOR_FILES
+                rendered = await self._tried(queued.url, gathering, options)
+            except BaseException:
+                if gathering.exchange is not None:
+                    gathering.exchange.body.close()
+                raise
+        failure = _failure_of(gathering, rendered)
+        if page:
+            self._note(queued.url, failure, rendered)
+        if gathering.exchange is None:
+            raise failure or FetchFailed("render", "the page was not asked for")
+        remark = f"fetched through the browser: {origin_of(queued.url)} refuses plain HTTP"
+        said = Enrichment(remarks=(remark,))
+        if page and is_html_page(gathering.exchange):
+            said = _enrichment(queued, at, gathering, rendered, remark)
+        return Fetched(gathering.exchange, said)
+
+    def _note(
+        self, url: str, failure: FetchFailed | None, rendered: Rendered | RenderFailed
+    ) -> None:
+        """What came of a page that was fetched through the browser."""
+        if isinstance(rendered, RenderFailed) and rendered.kind == "browser":
+            return  # as below
+        if failure is None:
+            self.choice.worked(url)
+        else:
+            self._count_failure(url, failure)
+
+    # -- in the browser ------------------------------------------------------------------------
+
+    def _for_pages(self) -> PageOptions:
+        return PageOptions(
             deadline_seconds=self.options.page_seconds, screenshots=self.options.screenshots
         )
+
+    async def _tried(
+        self, url: str, gathering: Gathering, options: PageOptions
+    ) -> Rendered | RenderFailed:
+        try:
+            return await self._render(url, gathering, options)
+        except RenderFailed as failed:
+            return failed
+
+    async def _render(self, url: str, gathering: Gathering, options: PageOptions) -> Rendered:
+        proxy = RecordingProxy(self.authority, gathering)
         seconds = CLOSE_SECONDS
         try:
             port = await proxy.start()
@@ -108,12 +165,18 @@ class BrowserEngine:
 
     def _note_failure(self, url: str, failure: RenderFailed) -> None:
         # A lost browser is no proof against the site it was lost with.
-        if failure.kind == "browser" or not self.choice.failed(url):
-            return
-        origin = origin_of(url)
-        what = f"{origin} is crawled without a browser from now on"
-        why = f"{self.options.failures} pages in a row could not be rendered; the last: {failure}"
-        self.report(Report("note", what=what, reason=why, evidence={"origin": origin, "url": url}))
+        if failure.kind != "browser":
+            self._count_failure(url, failure)
+
+    def _count_failure(self, url: str, failure: Exception) -> None:
+        if self.choice.failed(url):
+            what = f"{CHANGED}{origin_of(url)} is crawled without a browser from now on"
+            many = f"{self.options.failures} pages in a row could not be rendered"
+            self._tell(what, f"{many}; the last: {failure}", url)
+
+    def _tell(self, what: str, why: str, url: str) -> None:
+        evidence = {"origin": origin_of(url), "url": url}
+        self.report(Report("note", what=what, reason=why, evidence={**evidence}))
 
 
 @asynccontextmanager
@@ -147,6 +210,44 @@ async def browser_engine(
         )
     finally:
         await browsers.close()
+
+
+def _enrichment(
+    queued: QueuedUrl,
+    at: datetime,
+    gathering: Gathering,
+    rendered: Rendered | RenderFailed,
+    why: str,
+) -> Enrichment:
+    """What a page that was rendered holds; of one that went elsewhere only where it leads."""
+    if isinstance(rendered, RenderFailed):
+        return Enrichment(remarks=(why,), again=f"render: {rendered}")
+    links = (*rendered.links, *gathering.navigations)
+    remarks = (why, *(f"while rendering: {note}" for note in rendered.notes))
+    if rendered.left:
+        return Enrichment(links, remarks=remarks)
+    rendition = Rendition(
+        queued.url,
+        at,
+        rendered.title,
+        rendered.text,
+        rendered.screenshot,
+        rendered.media_type,
+        rendered.thumbnail,
+    )
+    return Enrichment(links, rendition.records, remarks)
+
+
+def _failure_of(gathering: Gathering, rendered: Rendered | RenderFailed) -> FetchFailed | None:
+    """Why a page could not be fetched through the browser, or was refused there too."""
+    exchange = gathering.exchange
+    if exchange is not None and (refusal := why_refused(exchange)):
+        return FetchFailed("refused", refusal)
+    if exchange is None and gathering.page_failure is not None:
+        return gathering.page_failure
+    if isinstance(rendered, RenderFailed) and (exchange is None or is_html_page(exchange)):
+        return FetchFailed("render", str(rendered))
+    return None
 
 
 def _html(exchange: Exchange) -> str:

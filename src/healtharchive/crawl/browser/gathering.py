@@ -18,15 +18,17 @@ from healtharchive.crawl.browser.asking import Asking
 from healtharchive.crawl.browser.kept import Flight, Kept, copied
 from healtharchive.crawl.browser.proxy import Canned, ProxyRequest
 from healtharchive.crawl.browser.traffic import Traffic
+from healtharchive.crawl.enrichment import why_refused
 from healtharchive.crawl.frontier import url_key
 from healtharchive.crawl.frontier_schema import EXCLUDED, FAILED, QUEUED
 from healtharchive.crawl.ledger import Ledger
-from healtharchive.crawl.recorder import Recorder, mime_of
+from healtharchive.crawl.recorder import Recorder
 from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
 from healtharchive.crawl.urls import origin_of
 from healtharchive.model.errors import LeaseLost
 
 CLOSE_SECONDS = 10.0
+MOST_FETCHES = 3  # of the page itself, where it was not fetched before
 MOST_RELOADS = 7  # of the page itself, which may be rendered once more in another browser
 LASTING = (200, 301, 308, 404, 410)  # worth keeping for the next page that asks
 PARTIAL = (206, 304, 416)  # no answer that a URL is captured by
@@ -70,20 +72,22 @@ class Means:
 class Gathering:
     """The answerer of one page.
 
-    `exchange` is the page's own, fetched before; every load of the page is answered with it, so
-    that what is read belongs to it. It stays the caller's, to record and to close. Without it the
-    page is fetched and recorded like the rest; `page_recorded` says whether it was. `navigations`
-    are the URLs the page wanted to go to instead. `fatal` is the first error of the disk or of the
-    lease: it ends the attempt, and `settled` and `close` raise it.
+    `exchange` is the page's own, the caller's to record and to close: every load is answered with
+    it, so that what is read belongs to it. Where there is none yet the first load fetches it, and
+    so does the next after a refusal, which may have been a test for browsers; `page_failure` says
+    why it has none. `navigations` are the URLs the page wanted to go to instead. `fatal`, the first
+    error of the disk or of the lease, ends the attempt: `settled` and `close` raise it.
     """
 
     def __init__(self, page: QueuedUrl, exchange: Exchange | None, means: Means) -> None:
         self.traffic = Traffic()
         self.navigations: list[str] = []
         self.fatal: BaseException | None = None
-        self.page_recorded = exchange is not None
+        self.exchange = exchange
+        self.page_failure: FetchFailed | None = None
         self._page = page
-        self._exchange = exchange
+        self._fetches = 0 if exchange is not None else MOST_FETCHES  # of the page itself, to go
+        self._fetching = asyncio.Lock()
         self._means = means
         self._reloads = 0
         self._told: set[str] = set()  # identities of requests that are recorded without a URL
@@ -182,10 +186,8 @@ class Gathering:
             if asking.navigation and not self._may_go(asking):
                 self.traffic.stayed += 1
                 return STAY
-            if self._exchange is not None and self._is_page(asking):
-                given = copied(self._exchange, self._means.directory)
-                self.traffic.given += 1
-                return given
+            if self._is_page(asking):
+                return await self._own(asking)
             self._refuse(asking)
             if asking.plain and asking.canonical and not asking.navigation:
                 return await self._shared(asking)
@@ -213,6 +215,31 @@ class Gathering:
             self.navigations.append(asking.canonical)
         return False
 
+    async def _own(self, asking: Asking) -> Exchange:
+        """A copy of the page's own answer, which is fetched where it has to be."""
+        async with self._fetching:
+            if self._fetches and (self.exchange is None or why_refused(self.exchange)):
+                self._fetches -= 1
+                await self._fetch_own(asking)
+        if self.exchange is None:
+            raise self.page_failure or FetchFailed("closed", "the page was asked for too often")
+        given = copied(self.exchange, self._means.directory)
+        self.traffic.given += 1
+        return given
+
+    async def _fetch_own(self, asking: Asking) -> None:
+        url = self._page.url
+        try:
+            async with self._means.kept.lane(origin_of(url)):
+                exchange = await self._means.transport.forward("GET", url, asking.fields)
+        except FetchFailed as failure:
+            self.page_failure = failure
+            raise
+        if self.exchange is not None:
+            self.exchange.body.close()
+        self.exchange = exchange
+        self.traffic.bytes += len(exchange.response_head) + exchange.body.size_bytes
+
     def _refuse(self, asking: Asking) -> None:
         if asking.streams:
             raise FetchFailed("refused", "a stream without an end", permanent=True)
@@ -238,9 +265,7 @@ class Gathering:
         flight = kept.flights[key] = Flight()
         try:
             exchange = await self._fetched(asking)
-            task = asyncio.current_task()
-            assert task is not None
-            self._writing.add(task)
+            task = self._begin_writing()
             try:
                 lasting = exchange.status in LASTING and not exchange.truncated
                 await kept.put(key, asking.fields, exchange, lasting=lasting)
@@ -257,6 +282,12 @@ class Gathering:
             del kept.flights[key]
             flight.landed.set()
 
+    def _begin_writing(self) -> asyncio.Task[object]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._writing.add(task)
+        return task
+
     async def _fetched(self, asking: Asking) -> Exchange:
         """Fetched and recorded. Whoever is waiting for it may go: it is recorded all the same."""
         request, means = asking.request, self._means
@@ -265,9 +296,7 @@ class Gathering:
             exchange = await means.transport.forward(
                 request.method, url, asking.fields, request.body
             )
-        task = asyncio.current_task()
-        assert task is not None
-        self._writing.add(task)  # no cancelling from here on: see `close`
+        task = self._begin_writing()  # no cancelling from here on: see `close`
         try:
             self.traffic.bytes += len(exchange.response_head) + exchange.body.size_bytes
             await self._record(asking, exchange)
@@ -285,10 +314,10 @@ class Gathering:
             await self._record_aside(asking, exchange, self._told)
             return
         if asking.canonical == self._page.url:
-            await self._record_page(exchange)
+            self.traffic.repeated += 1  # it is in flight, by whoever renders it
             return
         found, again = self._asset(asking.canonical), bool(self._means.why_again(exchange))
-        document = _is_document(asking, exchange, again)
+        document = asking.is_document(exchange, again=again)
         leads = document and self._means.lead_to(self._page, asking.canonical)
         if again:
             self._means.ledger.batch.found.append(found)  # which adds nothing if it is a page
@@ -321,16 +350,6 @@ class Gathering:
     def _asset(self, url: str) -> FoundUrl:
         return FoundUrl(url, origin_of(url), Kind.ASSET, self._page.depth + 1, via_id=self._page.id)
 
-    async def _record_page(self, exchange: Exchange) -> None:
-        """The page is in flight already, by whoever renders it: nobody is asked for it."""
-        if self.page_recorded:
-            self.traffic.repeated += 1
-        elif self._means.why_again(exchange):
-            self.traffic.queued += 1
-        else:
-            self.page_recorded = True
-            await self._capture(self._page, exchange)
-
     def _admitted(self, admission: Admission) -> QueuedUrl:
         (row,) = self._means.ledger.frontier.ask(
             "SELECT id, url, kind, depth, hops, tries FROM urls WHERE id = ?", (admission.id,)
@@ -342,9 +361,8 @@ class Gathering:
         try:
             await means.introduce(origin_of(queued.url))
             records = means.recorder.records(queued.id, exchange)
-        except Exception:
-            if queued.id != self._page.id:  # in flight, and nobody else would settle it
-                means.ledger.batch.postponed.append((queued.id, 0.0))
+        except Exception:  # in flight, and nobody else would settle it
+            means.ledger.batch.postponed.append((queued.id, 0.0))
             raise
         await means.ledger.append(*records)
         # No await from here on: the capture and what it leads to are in one commit.
@@ -369,13 +387,6 @@ class Gathering:
             "SELECT state FROM urls WHERE key = ?", (url_key(url),)
         )
         return int(rows[0][0]) if rows else None
-
-
-def _is_document(asking: Asking, exchange: Exchange, again: bool) -> bool:
-    """Whether an answer is a page's, or may lead to one: HTML, or no answer yet to a frame."""
-    if exchange.status < 300 and not again:
-        return "html" in mime_of(exchange)
-    return asking.wants_page and (exchange.status < 400 or again)
 
 
 def _let_go(task: asyncio.Task[Exchange | Canned]) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from healtharchive.warc.companions import TEXT_PREFIX, TEXT_TYPE, text_block
+from healtharchive.warc.companions import (
+    SCREENSHOT_PREFIX,
+    TEXT_PREFIX,
+    TEXT_TYPE,
+    THUMBNAIL_PREFIX,
+    text_block,
+)
 from healtharchive.warc.digest import label, sha256_hex
 from healtharchive.warc.record import Fields, header, member, new_record_id, warc_date
-
-SCREENSHOT_PREFIX = "urn:view:"
-THUMBNAIL_PREFIX = "urn:thumbnail:"
 
 
 @dataclass(frozen=True, slots=True)

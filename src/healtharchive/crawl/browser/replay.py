@@ -18,13 +18,12 @@ from healtharchive.crawl.browser.chromium import Browsers, Launch
 from healtharchive.crawl.browser.proxy import HOST, Answerer, Canned, ProxyRequest, RecordingProxy
 from healtharchive.crawl.browser.recorded import Recorded, SampledPage
 from healtharchive.crawl.browser.rendering import PageOptions, Rendered, RenderFailed
-from healtharchive.crawl.browser.renditions import SCREENSHOT_PREFIX
 from healtharchive.crawl.browser.replayed import Replayed, similarity
 from healtharchive.crawl.exchange import Exchange, SpooledBody
 from healtharchive.crawl.survey import KeptFrontier, Records
 from healtharchive.model.errors import BadInput, HealthArchiveError
 from healtharchive.model.source import BrowserOptions
-from healtharchive.warc.companions import TEXT_PREFIX, text_block
+from healtharchive.warc.companions import SCREENSHOT_PREFIX, TEXT_PREFIX, text_block
 from healtharchive.warc.reader import WarcRecord, read_records
 
 LARGEST_PICTURE_BYTES = 30_000_000

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from healtharchive.crawl.quality import Replays
+from healtharchive.model.replays import Replays
 
 SHINGLE_WORDS = 5
 # A page without one of these is not the page: itself, a script, a style sheet.
@@ -48,6 +48,11 @@ class Replayed:
     failure: str = ""
     skipped: str = ""
 
+    @property
+    def missing_needed(self) -> int:
+        """How much is missing that it cannot do without."""
+        return sum(each.purpose in NEEDED for each in self.missing)
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayThresholds:
@@ -60,21 +65,38 @@ class ReplayThresholds:
 
 def replays_well(page: Replayed, thresholds: ReplayThresholds) -> bool:
     """Whether a page replays well. One that was skipped does not, but is not judged either."""
-    needed = sum(each.purpose in NEEDED for each in page.missing)
     return (
         not page.failure
         and not page.skipped
         and page.similarity >= thresholds.similarity
-        and needed <= thresholds.missing_needed
+        and page.missing_needed <= thresholds.missing_needed
     )
 
 
 def summary(pages: Iterable[Replayed], thresholds: ReplayThresholds) -> Replays:
-    """The sample in three numbers, for the judgement of the crawl."""
+    """The sample in three numbers and its worst page, for the judgement of the crawl."""
     listed = list(pages)
-    skipped = sum(bool(page.skipped) for page in listed)
-    well = sum(replays_well(page, thresholds) for page in listed)
-    return Replays(len(listed), well, skipped)
+    judged = [page for page in listed if not page.skipped]
+    ill = [page for page in judged if not replays_well(page, thresholds)]
+    worst = min(ill, key=_badness, default=None)
+    return Replays(
+        sampled=len(listed),
+        well=len(judged) - len(ill),
+        skipped=len(listed) - len(judged),
+        worst=f"{worst.url} ({_trouble(worst)})" if worst else "",
+    )
+
+
+def _badness(page: Replayed) -> tuple[bool, float, int]:
+    """Less for a worse page."""
+    return not page.failure, page.similarity, -page.missing_needed
+
+
+def _trouble(page: Replayed) -> str:
+    if page.failure:
+        return f"could not be rendered: {page.failure}"
+    missing = f", {page.missing_needed} that it needs missing" if page.missing_needed else ""
+    return f"text {page.similarity:.2f}{missing}"
 
 
 def similarity(one: str, other: str) -> float:
