@@ -4,19 +4,21 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+REPLAY := src/healtharchive/web/replay_assets
 N ?= 50
 SEED ?= 1
 RUNS ?= 1
+CAPTURES ?= 1000000
 VARIANT ?= all
 ENGINE ?= http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages test lint demo demo-check kill-loop incident bench faults docs lock clean
+.PHONY: help setup packages test lint demo demo-check e2e kill-loop incident bench bench-browser search-eval bench-search change-eval faults pictures docs lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: packages $(VENV)/.ready build/front/.built ## Debian packages (as root), the Python environment in .venv, the lab's built site
+setup: packages $(VENV)/.ready build/front/.built build/judges/.ready $(REPLAY)/VERSION ## Debian packages (as root), the Python environment in .venv, replayweb.page, the lab's built site, the judges' packages
 
 packages:
 	@scripts/debian-packages
@@ -28,8 +30,24 @@ $(VENV)/.ready: requirements/dev.lock pyproject.toml | packages
 build/front/.built: $(shell find tests/lab/front -type f ! -name '*.py*') scripts/front-site | packages
 	@scripts/front-site
 
+$(REPLAY)/VERSION: scripts/replay-web | packages
+	@scripts/replay-web
+	@touch $@
+
 $(VENV)/.bench-ready: requirements/bench.lock $(VENV)/.ready
 	$(RUN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
+	@touch $@
+
+# Other people's servers and testers that judge ours: pywb's packages are older than ours.
+build/judges/.ready: requirements/judges.lock | packages
+	$(PYTHON) -m venv --clear build/judges
+	build/judges/bin/python -m pip install --quiet --require-hashes -r requirements/judges.lock
+	@touch $@
+
+# What our own packages exclude: brozzler's cryptography is older. reppy is compiled (g++).
+build/peers/.ready: requirements/bench-browser.lock | packages
+	$(PYTHON) -m venv --clear build/peers
+	build/peers/bin/python -m pip install --quiet --require-hashes -r requirements/bench-browser.lock
 	@touch $@
 
 test: setup lint ## every check and every test; .ci/run calls exactly this
@@ -47,7 +65,10 @@ demo: setup ## capture a real documentation site on loopback, index it, leave it
 demo-check: setup ## the demo without a person: exits 0 only if the captured set is right
 	$(RUN)/python -m tests.lab.demo --check
 
-kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop ENGINE=http|browser N=50 SEED=1
+e2e: setup ## what readers do, in a real Chromium: search, replay, compare, cite, download
+	$(RUN)/python -m pytest -q tests/e2e
+
+kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop ENGINE=http|browser|container N=50 SEED=1
 	$(RUN)/python -m tests.faults.kill_loop --engine $(ENGINE) --n $(N) --seed $(SEED)
 
 incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT=hang SEED=3 RUNS=1
@@ -56,8 +77,24 @@ incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT
 faults: setup ## the tests that really break things
 	$(RUN)/python -m pytest -q tests/faults
 
-bench: setup $(VENV)/.bench-ready ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|hanging|night
+bench: setup $(VENV)/.bench-ready $(if $(filter browser,$(or $(ONLY),browser)),build/peers/.ready) ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|hanging|wacz|night|browser|browser-memory
 	$(RUN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 1,$(RUNS)),--runs $(RUNS))
+
+bench-browser: setup build/peers/.ready ## the figures of the browser engine, beside brozzler: make bench-browser RUNS=5
+	$(RUN)/python -m tests.bench --only browser --runs $(if $(filter-out 1,$(RUNS)),$(RUNS),5)
+	$(RUN)/python -m tests.bench --only browser-memory
+
+search-eval: setup ## how well search ranks: nDCG@10 over 60 judged queries, beside SQLite FTS5 and PostgreSQL
+	$(RUN)/python -m tests.bench.search_eval
+
+bench-search: setup ## latency, size and build time of search, side by side: make bench-search CAPTURES=1000000 SEED=1
+	$(RUN)/python -m tests.bench.search_bench --captures $(CAPTURES) --seed $(SEED) $(if $(filter 1000000,$(CAPTURES)),--write)
+
+change-eval: setup ## do real edits of pages rank above what their site changes around them: make change-eval SEED=1
+	$(RUN)/python -m tests.bench.change_eval --seed $(SEED)
+
+pictures: setup ## screenshots of the main pages into build/pictures: both languages, day and night, phone and desk
+	$(RUN)/python -m tests.lab.looks
 
 docs: setup ## the reference pages that are made from code
 	$(RUN)/python -m healtharchive.settings.reference > docs/reference/settings.md

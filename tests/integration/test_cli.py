@@ -28,6 +28,8 @@ hosts = ["city.example"]
 """
 COMMANDS = [
     "crawl",
+    "changes",
+    "compare",
     "verify",
     "rebuild",
     "worker",

@@ -66,7 +66,13 @@ def page_record(page: Page) -> bytes:
         ("WARC-Payload-Digest", warcs.sha256(page.body)),
         ("Content-Type", "application/http; msgtype=response"),
     )
-    return warcs.record("revisit" if page.revisit else "response", block, about)
+    if not page.revisit:
+        return warcs.record("response", block, about)
+    refers: warcs.Fields = (
+        ("WARC-Profile", "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"),
+        ("WARC-Refers-To-Target-URI", page.url),
+    )
+    return warcs.record("revisit", block, about + refers)
 
 
 def completed_job(

@@ -37,10 +37,10 @@ class Cluster:
         """The address of a database, as HEALTHARCHIVE_DATABASE_URL takes it."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
-    def create_database(self, name: str) -> str:
-        """A new empty database's address."""
+    def create_database(self, name: str, *options: str) -> str:
+        """A new empty database's address; `options` are createdb's."""
         socket_options = ["-h", str(self.directory), "-p", str(self.port), "-U", USER]
-        self._run("createdb", *socket_options, name)
+        self._run("createdb", *socket_options, *options, name)
         return self.url(name)
 
     def start(self) -> None:

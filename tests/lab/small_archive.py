@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -128,7 +129,7 @@ def _store(
                 path=str(warc),
                 fence=1,
                 size_bytes=warc.stat().st_size,
-                sha256="ab12" * 16,
+                sha256=hashlib.sha256(warc.read_bytes()).hexdigest(),
                 records=1 + len(exchanges),
                 sealed_at=MOMENT,
                 unreadable_records=0,

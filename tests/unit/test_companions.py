@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from healtharchive.crawl.browser.renditions import Rendition
+from healtharchive.model.pictures import PictureKind
 from healtharchive.search.harvest import Harvest, harvest
 from healtharchive.warc.cdxj import cdxj_lines
 from healtharchive.warc.companions import ASIDE_FIELD, Companions, text_block
-from healtharchive.warc.reader import WarcRecord, read_records
+from healtharchive.warc.reader import WarcRecord, read_record, read_records
 from tests.lab import warcs
 
 URL = "https://a.example/page"
@@ -95,3 +98,29 @@ def test_a_text_of_another_response_says_nothing_of_this_one(tmp_path: Path) -> 
     (found,) = harvested(path)
     assert found.page is not None
     assert "Mondays" not in found.page.text
+
+
+def test_the_pictures_that_the_crawl_writes_are_found_where_they_lie(tmp_path: Path) -> None:
+    get = b"GET /page HTTP/1.1\r\nHost: a.example\r\n\r\n"
+    small, whole = b"\xff\xd8\xff small", b"\xff\xd8\xff whole"
+    rendition = Rendition(
+        URL, datetime(2026, 3, 1, tzinfo=UTC), "T", "Words", whole, thumbnail=small
+    )
+    beside = rendition.records(warcs.record_id("response"))
+    path = warcs.write(tmp_path / "a.warc.gz", answered(get))
+    path.write_bytes(b"".join(beside) + path.read_bytes())
+    (found,) = harvested(path)
+    blocks = {
+        each.kind: read_record(path, each.record_offset, each.record_length).block()
+        for each in found.pictures
+    }
+    assert blocks == {PictureKind.THUMBNAIL: small, PictureKind.SCREENSHOT: whole}
+
+
+def test_a_picture_of_another_response_is_none_of_this_one(tmp_path: Path) -> None:
+    get = b"GET /page HTTP/1.1\r\nHost: a.example\r\n\r\n"
+    rendition = Rendition(URL, datetime(2026, 3, 1, tzinfo=UTC), "T", "Words", b"\xff\xd8\xff")
+    path = warcs.write(tmp_path / "a.warc.gz", answered(get))
+    path.write_bytes(b"".join(rendition.records("<urn:uuid:0>")) + path.read_bytes())
+    (found,) = harvested(path)
+    assert found.pictures == ()

@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from healtharchive.model.errors import SetupError
 from healtharchive.search.index import IndexedPage, SearchIndex
 from healtharchive.search.query import Query, lenient, microseconds, search
 
@@ -83,6 +85,15 @@ def test_there_is_nothing_to_find_before_anything_is_indexed(tmp_path: Path) -> 
     results = search(tmp_path / "none", Query(text="measles"))
     assert (results.total, results.pages) == (0, 1)
     assert not (tmp_path / "none").exists()
+
+
+def test_an_index_of_an_older_format_is_named_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "meta.json").write_text("{}")
+    with pytest.raises(SetupError, match=r"has format v1.*rebuild"):
+        search(tmp_path, Query(text="measles"))
+    SearchIndex(tmp_path).put([page("u", 1, "annual-2026")])
+    assert search(tmp_path, Query(text="measles")).total == 1
 
 
 def test_pages_of_results_do_not_overlap(tmp_path: Path) -> None:

@@ -163,11 +163,11 @@ def test_unset_database_is_the_embedded_one_only_if_it_exists(tmp_path: Path) ->
 
 
 def test_unknown_variable_is_reported_with_the_closest_one(env_file: Path) -> None:
-    env_file.write_text("HEALTHARCHIVE_DATABSE_URL=x\nOTHER=1\nHEALTHARCHIVE_ZZZ=1\n")
+    env_file.write_text("HEALTHARCHIVE_DATABSE_URL=x\nOTHER=1\nHEALTHARCHIVE_XQXQXQXQ=1\n")
     first, second = load({}, env_file=env_file).unknown
     assert first.suggestion == "HEALTHARCHIVE_DATABASE_URL"
     assert first.origin == f"{env_file} line 1"
-    assert (second.variable, second.suggestion) == ("HEALTHARCHIVE_ZZZ", "")
+    assert (second.variable, second.suggestion) == ("HEALTHARCHIVE_XQXQXQXQ", "")
 
 
 def test_a_child_given_the_environment_loads_the_same_settings(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from typer.exceptions import TyperException
 from healtharchive.cli import (
     archive,
     campaigns,
+    changes,
     config,
     crawl,
+    export,
     jobs,
     journal,
     quality,
@@ -40,13 +42,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (crawl, archive, work, status, journal, jobs, quality, search, config):
+for module in (crawl, archive, work, status, journal, jobs, quality, search, changes, config):
     app.add_typer(module.app)
 app.add_typer(campaigns.app, name="campaign", help="Editions over several sources.")
 app.add_typer(sources.app, name="source", help="The sites to capture, and their scope.")
 app.add_typer(storage.app, name="storage", help="Targets: the places that bytes are kept.")
 app.add_typer(tier.app, name="tier", help="Hot paths: jobs that write to a mounted target.")
 app.add_typer(steward.app, name="steward", help="Reconcile what is with what should be.")
+app.add_typer(export.app, name="export", help="What the archive has, as files to take away.")
 app.add_typer(config.database_app, name="db", help="The schema of the database.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import date
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,16 +14,38 @@ from healtharchive.cli.session import read_settings
 from healtharchive.model.errors import BadInput
 
 if TYPE_CHECKING:
-    from healtharchive.search.query import Hit
+    from healtharchive.search.query import Hit, Results
+
+
+class SortName(StrEnum):
+    """The orders there are; `oldest` goes by a page's first capture."""
+
+    RELEVANCE = "relevance"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
 
 app = typer.Typer()
 PANEL = "Reading"
+PROBLEMS = {
+    "unknown": "is no filter",
+    "date": "names no date such as 2026-01-24, 2026-01 or 2026",
+    "type": "names no type: html, pdf or text",
+    "language": "names no language such as en or fr",
+    "site": "names no site such as canada.ca/en",
+}
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 @app.command(rich_help_panel=PANEL)
 def search(
-    words: Annotated[str, typer.Argument(help="What to look for; quote a phrase.")],
+    words: Annotated[
+        str,
+        typer.Argument(
+            help="What to look for; quote a phrase. Filters may stand among the words: site:, "
+            "source:, campaign:, lang:, type:, before:, after:, title:, inurl:. A minus leaves out."
+        ),
+    ],
     source: Annotated[str, typer.Option(help="Only this source.")] = "",
     campaign: Annotated[str, typer.Option(help="Only this campaign.")] = "",
     lang: Annotated[str, typer.Option(help="Only this language: en or fr.")] = "",
@@ -32,6 +55,7 @@ def search(
     every: Annotated[
         bool, typer.Option("--all", help="Every capture, not only the latest.")
     ] = False,
+    sort: Annotated[SortName, typer.Option(help="The order of the hits.")] = SortName.RELEVANCE,
     page: Annotated[int, typer.Option(min=1, help="Which page of the hits.")] = 1,
     size: Annotated[int, typer.Option(min=1, max=100, help="Hits a page.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -40,6 +64,7 @@ def search(
     from healtharchive.cli.catalogue import require_source
     from healtharchive.search.query import Query
     from healtharchive.search.query import search as find
+    from healtharchive.search.suggestions import spelling_in
     from healtharchive.settings import open_database
 
     settings = read_settings()
@@ -52,6 +77,7 @@ def search(
         date_from=_day(since),
         date_to=_day(until),
         all_captures=every,
+        sort=sort.value,
         page=page,
         size=size,
     )
@@ -61,9 +87,24 @@ def search(
     if as_json:
         render.print_json(results)
         return
+    for problem in results.problems:
+        said = f"'{problem.written}' {PROBLEMS[problem.trouble]}; it was searched as words."
+        print(render.safe(said), file=sys.stderr)
     for hit in results.hits:
         _print_hit(hit)
-    print(f"{results.total} found." if results.total else "Nothing was found.")
+    _print_total(results)
+    better = spelling_in(settings.search_dir, query, results.exact)
+    if better is not None:
+        print(render.safe(f"Did you mean: {better.text} ({better.total} found)"))
+
+
+def _print_total(results: Results) -> None:
+    if not results.total:
+        print("Nothing was found.")
+    elif results.exact == results.total:
+        print(f"{results.total} found.")
+    else:
+        print(f"{results.total} found; the first {results.exact} have all the words.")
 
 
 def _day(text: str) -> date | None:

@@ -17,6 +17,7 @@ from healtharchive.model.database import Database
 from healtharchive.model.jobs import Job
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.leases import check_fence
+from healtharchive.model.pictures import Picture, store_pictures
 from healtharchive.model.states import JobStatus, SegmentState
 from healtharchive.model.tables import archive_jobs, captures, segments, snapshots
 
@@ -103,8 +104,9 @@ def store(
     segment: SegmentToIndex,
     found: Sequence[Capture],
     pages: Sequence[Snapshot],
+    pictures: Sequence[tuple[Capture, Picture]] = (),
 ) -> Stored:
-    """Add captures and their snapshots; those that are there already are brought up to date.
+    """Add captures, snapshots and pictures; those that are there already are brought up to date.
 
     LeaseLost when the token is no longer the job's.
     """
@@ -115,6 +117,8 @@ def store(
         connection.execute(database.insert_ignore(captures), rows)
     known = _numbers(connection, segment.id, [each.record_offset for each in found])
     by_capture = _store_snapshots(connection, job, known, pages)
+    of_captures = [(known[capture.record_offset], picture) for capture, picture in pictures]
+    store_pictures(database, connection, of_captures)
     return Stored(
         known,
         {
@@ -131,6 +135,7 @@ def mark_indexed(
     fence: int,
     segment: SegmentToIndex,
     *,
+    crc32: int,
     unreadable: int,
     evidence: Mapping[str, Any],
     actor: Actor,
@@ -141,7 +146,7 @@ def mark_indexed(
     connection.execute(
         update(segments)
         .where(segments.c.id == segment.id)
-        .values(indexed_at=now, unreadable_records=unreadable)
+        .values(indexed_at=now, crc32=crc32, unreadable_records=unreadable)
     )
     record(
         connection,
@@ -156,10 +161,13 @@ def mark_indexed(
 
 
 def mark_unindexed(connection: Connection, job_id: int | None = None) -> int:
-    """Have the segments of a job, or of all, indexed once more; how many those are."""
+    """Have the segments of a job, or of all, indexed and compared once more; how many they are."""
     query = update(segments).where(segments.c.indexed_at.is_not(None)).values(indexed_at=None)
+    anew = update(archive_jobs).values(compared_upto=0)
     if job_id is not None:
         query = query.where(segments.c.job_id == job_id)
+        anew = anew.where(archive_jobs.c.id == job_id)
+    connection.execute(anew)
     return int(connection.execute(query).rowcount)
 
 

@@ -11,9 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
+    Integer,
     Select,
+    String,
+    cast,
     create_engine,
     event,
     func,
@@ -145,6 +149,12 @@ class Database:
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table).on_conflict_do_nothing()
+
+    def utc_year(self, moment: ColumnElement[Any]) -> ColumnElement[int]:
+        """The year of a stored moment, by UTC."""
+        if self.is_sqlite:
+            return cast(func.strftime("%Y", moment, type_=String), Integer)
+        return cast(func.extract("year", func.timezone("UTC", moment)), Integer)
 
     def dispose(self) -> None:
         """Close every pooled connection."""

@@ -152,17 +152,22 @@ def count_sightings(connection: Connection, url_key: str) -> int:
 def segments_of_job(connection: Connection, job_id: int) -> list[Segment]:
     """A job's WARC files, in the order they were made."""
     query = select(segments).where(segments.c.job_id == job_id).order_by(segments.c.id)
-    return [
-        Segment(
-            row.name,
-            SegmentState(row.state),
-            row.size_bytes,
-            row.records,
-            row.unreadable_records,
-            row.sha256,
-        )
-        for row in connection.execute(query)
-    ]
+    return [_segment(row) for row in connection.execute(query)]
+
+
+def segment_named(connection: Connection, name: str) -> Segment:
+    """The WARC file of this name, which captures are in."""
+    return _segment(connection.execute(select(segments).where(segments.c.name == name)).one())
+
+
+def segment_place(connection: Connection, segment_name: str) -> tuple[str, int, str]:
+    """The path of a WARC file, its size in bytes and its SHA-256; NotFound when there is none."""
+    columns = segments.c.path, segments.c.size_bytes, segments.c.sha256
+    query = select(*columns).where(segments.c.name == segment_name)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no WARC file {segment_name}.")
+    return str(row.path), int(row.size_bytes), str(row.sha256)
 
 
 def copies_of(connection: Connection, segment_name: str) -> tuple[SegmentCopy, ...]:
@@ -186,6 +191,17 @@ def copies_of(connection: Connection, segment_name: str) -> tuple[SegmentCopy, .
             row.state != TargetState.CLOSED,
         )
         for row in connection.execute(query)
+    )
+
+
+def _segment(row: Row[Any]) -> Segment:
+    return Segment(
+        row.name,
+        SegmentState(row.state),
+        row.size_bytes,
+        row.records,
+        row.unreadable_records,
+        row.sha256,
     )
 
 

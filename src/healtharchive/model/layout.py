@@ -5,3 +5,9 @@ from __future__ import annotations
 FRONTIER_NAME = "frontier.sqlite"
 WARCS_NAME = "warcs"
 MANIFEST_NAME = "manifest.jsonl"
+CDX_NAME = "cdx"
+
+
+def cdxj_name(segment_name: str) -> str:
+    """Under which name a segment's index lies in CDX_NAME."""
+    return f"{segment_name.removesuffix('.warc.gz')}.cdxj"

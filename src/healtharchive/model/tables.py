@@ -57,6 +57,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 # SQLite only gives a rowid to INTEGER PRIMARY KEY; PostgreSQL wants the wide one.
 Id = BigInteger().with_variant(Integer, "sqlite")
+# Compared byte by byte on both databases: what begins alike is one range of an index.
+UrlKey = Text().with_variant(Text(collation="C"), "postgresql")
 BIGGEST_ID = (1 << 63) - 1  # both databases refuse to compare an id with a wider number
 
 
@@ -134,6 +136,8 @@ archive_jobs = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("indexed_at", UtcDateTime),
+    # The job's captures up to this id are compared with what their pages said before.
+    Column("compared_upto", BigInteger, nullable=False, server_default=text("0")),
     Column("quality", String(16)),  # null: nobody has judged it
     Column("quality_reasons", JSON(none_as_null=True)),  # a list of sentences
     UniqueConstraint("campaign_id", "source_id"),
@@ -258,7 +262,7 @@ captures = Table(
     Column("record_length", BigInteger, nullable=False),  # compressed bytes of the member
     Column("record_type", String(16), nullable=False),  # response or revisit
     Column("url", Text, nullable=False),
-    Column("url_key", Text, nullable=False),  # SURT, as in CDXJ
+    Column("url_key", UrlKey, nullable=False),  # SURT, as in CDXJ
     Column("captured_at", UtcDateTime, nullable=False),
     Column("status_code", Integer),
     Column("mime", String(255)),
@@ -271,6 +275,16 @@ captures = Table(
     Index("ix_captures_payload_digest", "payload_digest"),
 )
 
+# The picture of a rendered page: a record of its own in the capture's segment.
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("capture_id", Id, ForeignKey("captures.id"), primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),  # thumbnail or screenshot
+    Column("record_offset", BigInteger, nullable=False),
+    Column("record_length", BigInteger, nullable=False),
+)
+
 snapshots = Table(
     "snapshots",
     metadata,
@@ -280,7 +294,7 @@ snapshots = Table(
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
     Column("campaign_id", Id, ForeignKey("campaigns.id")),
     Column("url", Text, nullable=False),
-    Column("url_key", Text, nullable=False),
+    Column("url_key", UrlKey, nullable=False),
     Column("captured_at", UtcDateTime, nullable=False),
     Column("status_code", Integer),
     Column("mime", String(255)),
@@ -291,6 +305,30 @@ snapshots = Table(
     Column("payload_digest", String(80)),
     Index("ix_snapshots_url_key", "url_key", "captured_at"),
     Index("ix_snapshots_job_id", "job_id"),
+)
+
+# What a capture says that the one before it of the same URL did not; derived, like the index.
+changes = Table(
+    "changes",
+    metadata,
+    _id(),
+    Column("from_capture", Id, ForeignKey("captures.id")),  # null: the page is new
+    Column("to_capture", Id, ForeignKey("captures.id"), nullable=False, unique=True),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("url_key", UrlKey, nullable=False),
+    Column("at", UtcDateTime, nullable=False),  # when the later one was captured
+    Column("kind", String(16), nullable=False),
+    Column("score", Float, nullable=False),  # how much it matters, 0 to 1
+    Column("added_words", Integer, nullable=False),
+    Column("removed_words", Integer, nullable=False),
+    Column("changed_sentences", Integer, nullable=False),
+    Column("examples", JSON, nullable=False),  # the gravest sentences, as `weighing.Example`
+    Index("ix_changes_at", "at", "id"),
+    Index("ix_changes_source", "source_id", "at", "id"),
+    Index("ix_changes_score", "score", "id"),
+    Index("ix_changes_url_key", "url_key", "at"),
+    Index("ix_changes_from_capture", "from_capture"),
 )
 
 events = Table(

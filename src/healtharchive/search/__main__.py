@@ -14,9 +14,11 @@ from healtharchive.model.journal import this_process
 from healtharchive.model.orders import Command, IndexOrder, Report
 from healtharchive.model.reporting import misfortune, reporter
 from healtharchive.model.wire import from_line
+from healtharchive.search.collection_after import prepare_for
+from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.judging import judge_job
-from healtharchive.search.pipeline import Tools, index_job
+from healtharchive.search.pipeline import Facts, Tools, index_job
 from healtharchive.settings import load, open_database
 
 PIECE_BYTES = 1 << 16
@@ -96,10 +98,13 @@ def _attempt(commands: Commands, report: Callable[[Report], None]) -> Report:
         index = SearchIndex(settings.search_dir)
         tools = Tools(database, index, this_process(), report, commands.check)
         tally = index_job(order, tools)
+        changes = compare_after(order, tools)
         quality = judge_job(order, tools)
+        prepare_for(order, tools)
     finally:
         database.dispose()
-    return Report("end", outcome="complete", evidence={**tally.facts(), "quality": quality})
+    found: Facts = {**tally.facts(), "changes": changes, "quality": quality}
+    return Report("end", outcome="complete", evidence=found)
 
 
 if __name__ == "__main__":

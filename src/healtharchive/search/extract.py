@@ -68,7 +68,7 @@ def page_text(
     """
     if kind == "pdf":
         return _of_pdf(data, content_language)
-    text, problem = _characters(data, content_type)
+    text, problem = characters(data, content_type)
     if kind == "html":
         return _of_html(text, content_language, problem)
     body = tidy(text)
@@ -106,8 +106,8 @@ def _of_pdf(data: bytes, content_language: str) -> PageText:
     return PageText("pdf", title, text, language, found.problem)
 
 
-def _characters(data: bytes, content_type: str) -> tuple[str, str]:
-    """A body as text, by the order of HTML §13.2.3: byte order mark, header, meta, its bytes."""
+def characters(data: bytes, content_type: str) -> tuple[str, str]:
+    """A body as text, and what was not read: by byte order mark, header, meta (HTML §13.2.3)."""
     problem = ""
     if len(data) > LARGEST_HTML_BYTES:
         problem = f"only the first {LARGEST_HTML_BYTES} bytes were read"

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 
 from healtharchive.model.captures import Capture
+from healtharchive.model.pictures import Picture, PictureKind
 from healtharchive.search.extract import PageText, kind_of, page_text, tidy
 from healtharchive.search.language import language_in_url, language_of
 from healtharchive.search.payloads import Payload
 from healtharchive.search.pdf import LARGEST_BYTES
 from healtharchive.warc.cdxj import stored_key
 from healtharchive.warc.claims import PAYLOAD_FIELD
-from healtharchive.warc.companions import Companions
+from healtharchive.warc.companions import SCREENSHOT_PREFIX, THUMBNAIL_PREFIX, Companions
 from healtharchive.warc.decoding import decode_content
 from healtharchive.warc.digest import label
 from healtharchive.warc.payload import HttpHead, http_head, payload_stream
@@ -26,6 +27,10 @@ CAPTURED_TYPES = ("response", "revisit")
 MIME_CHARS = 255
 DIGEST_CHARS = 80
 TRUNCATED_CHARS = 32
+PICTURE_KINDS = {
+    THUMBNAIL_PREFIX: PictureKind.THUMBNAIL,
+    SCREENSHOT_PREFIX: PictureKind.SCREENSHOT,
+}
 END_OF_MIME = re.compile(r"[;,\s]")
 # A server that names no type at all: only what plainly is a page counts as one.
 BEGINS_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html)\b", re.I | re.S)
@@ -43,6 +48,7 @@ class Harvest:
     kind: str
     page: PageText | None = None
     payload: Payload | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 def harvest(record: WarcRecord, companions: Companions | None = None) -> Harvest | None:
@@ -59,8 +65,13 @@ def harvest(record: WarcRecord, companions: Companions | None = None) -> Harvest
     if head is None or beside.aside(record, head.status):
         return None
     found = _harvest(record, head)
+    pictures = tuple(
+        Picture(PICTURE_KINDS[each.prefix], each.offset, each.length)
+        for each in beside.pictures(record)
+    )
     rendered = beside.text(record)
-    return found if rendered is None else _as_rendered(found, *rendered)
+    found = found if rendered is None else _as_rendered(found, *rendered)
+    return replace(found, pictures=pictures)
 
 
 def _harvest(record: WarcRecord, head: HttpHead) -> Harvest:

@@ -11,26 +11,23 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import tantivy
 
 from healtharchive.model.errors import SetupError
+from healtharchive.search import fields as fields_of
+from healtharchive.search.fields import LANGUAGES, STEMMED
 from healtharchive.search.writing import Turn, sole_writer
 
 # A change of the schema takes another directory: the old one is left alone and a rebuild fills it.
-FORMAT = "v1"
+FORMAT = "v2"
 LOCK_NAME = "writer.lock"
 WRITER_BYTES = 60_000_000
 WRITER_THREADS = 1
-LONGEST_TOKEN = 60
 ALWAYS = (1 << 62) - 1  # microseconds: the newest capture of its page has no end
-STEMMED = {"en": "english", "fr": "french"}
-LANGUAGES = (*STEMMED, "xx")
-EXACT = ("key", "page", "edition", "source", "campaign", "language", "kind", "digest")
-NUMBERS = ("status", "captured", "until", "until_in_edition", "capture_id", "snapshot_id")
 OS_ERROR = re.compile(r"(?:os error |code: )(\d+)")
 
 
@@ -39,6 +36,7 @@ class IndexedPage:
     """One snapshot as the index holds it. Moments are microseconds since 1970.
 
     `page` is the same for all captures of a URL by a source, `edition` for those of one campaign.
+    The index itself knows `first`, when the page was first captured, and both moments `until`.
     """
 
     key: str
@@ -57,6 +55,7 @@ class IndexedPage:
     snapshot_id: int
     title: str
     text: str
+    first: int = 0
     until: int = ALWAYS
     until_in_edition: int = ALWAYS
 
@@ -67,10 +66,15 @@ class IndexedPage:
 
     def document(self) -> tantivy.Document:
         """As tantivy takes it."""
-        values = asdict(self)
+        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         values[f"title_{self.written_in}"] = values.pop("title")
         values[f"text_{self.written_in}"] = values.pop("text")
         values["words_of_url"] = self.url
+        values["host"] = fields_of.hosts(self.url)
+        values["path"] = fields_of.paths(self.url)
+        values["standing"] = fields_of.standing(self.url, self.captured)
+        values["likeness"] = fields_of.likeness(self.text)
+        values["spelling"] = f"{self.title} {self.text}"
         return tantivy.Document(**values)
 
 
@@ -88,6 +92,17 @@ def stored_page(document: tantivy.Document) -> IndexedPage:
     return IndexedPage(**values)
 
 
+def total_of(found: tantivy.SearchResult) -> int:
+    """How many documents a search found in all, beyond those it gives."""
+    total: int = found.count  # type: ignore[attr-defined]  # its stub leaves it out
+    return total
+
+
+def count(searcher: tantivy.Searcher, query: tantivy.Query) -> int:
+    """How many documents a query finds."""
+    return total_of(searcher.search(query, limit=1))
+
+
 class SearchIndex:
     """The index in a directory. Many may read while one writes; writers wait for each other."""
 
@@ -98,8 +113,20 @@ class SearchIndex:
 
     @staticmethod
     def exists(directory: Path) -> bool:
-        """Whether there is an index of this program's format."""
-        return (directory / FORMAT / "meta.json").exists()
+        """Whether there is an index of this program's format.
+
+        SetupError when there is only one of an older format.
+        """
+        if (directory / FORMAT / "meta.json").exists():
+            return True
+        older = sorted(each.parent.name for each in directory.glob("v*/meta.json"))
+        if older:
+            raise SetupError(
+                f"The search index in {directory} has format {older[-1]}; this program reads "
+                f"{FORMAT}.",
+                "Run: healtharchive rebuild",
+            )
+        return False
 
     def searcher(self) -> tantivy.Searcher:
         """The documents of the newest commit."""
@@ -166,12 +193,13 @@ class SearchIndex:
 def _with_successors(pages: list[IndexedPage]) -> list[IndexedPage]:
     """The captures of one page, each with the moment of the next one."""
     newest_first = sorted(pages, key=lambda each: (each.captured, each.key), reverse=True)
+    first = newest_first[-1].captured
     found: list[IndexedPage] = []
     until = ALWAYS
     in_edition: dict[str, int] = {}
     for page in newest_first:
         of_edition = in_edition.get(page.edition, ALWAYS)
-        found.append(replace(page, until=until, until_in_edition=of_edition))
+        found.append(replace(page, first=first, until=until, until_in_edition=of_edition))
         until = in_edition[page.edition] = page.captured
     return found
 
@@ -197,43 +225,15 @@ def _open(directory: Path) -> tantivy.Index:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with _translated():
-            index = tantivy.Index(_schema(), str(directory), True)
+            index = tantivy.Index(fields_of.schema(), str(directory), True)
     except ValueError as error:
         raise SetupError(
             f"The search index in {directory} cannot be used: {str(error).rstrip('.')}.",
             f"Move {directory} away and run `healtharchive rebuild`.",
         ) from error
-    for name, analyzer in _analyzers().items():
+    for name, analyzer in fields_of.analyzers().items():
         index.register_tokenizer(name, analyzer)
     return index
-
-
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    for name in EXACT:
-        builder.add_text_field(name, stored=True, tokenizer_name="raw", index_option="basic")
-    for name in NUMBERS:
-        builder.add_integer_field(name, stored=True, indexed=True, fast=True)
-    for name in ("url", "mime"):
-        builder.add_text_field(name, stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("words_of_url", tokenizer_name="words_xx")
-    for language in LANGUAGES:
-        for name in (f"title_{language}", f"text_{language}"):
-            builder.add_text_field(name, stored=True, tokenizer_name=f"words_{language}")
-    return builder.build()
-
-
-def _analyzers() -> dict[str, tantivy.TextAnalyzer]:
-    """Words in lower case, stemmed, and only then without accents, which the stemmers need."""
-    found = {}
-    for language in LANGUAGES:
-        builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        builder = builder.filter(tantivy.Filter.remove_long(LONGEST_TOKEN))
-        builder = builder.filter(tantivy.Filter.lowercase())
-        if language in STEMMED:
-            builder = builder.filter(tantivy.Filter.stemmer(STEMMED[language]))
-        found[f"words_{language}"] = builder.filter(tantivy.Filter.ascii_fold()).build()
-    return found
 
 
 @contextmanager

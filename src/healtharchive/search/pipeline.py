@@ -28,7 +28,9 @@ from healtharchive.model.errors import BadInput
 from healtharchive.model.holdings import copies_of
 from healtharchive.model.jobs import Job, get_job
 from healtharchive.model.journal import Actor
+from healtharchive.model.layout import CDX_NAME, cdxj_name
 from healtharchive.model.orders import IndexOrder, Report, SealedSegment
+from healtharchive.model.pictures import Picture
 from healtharchive.model.progress import note_segments
 from healtharchive.search.extract import PageText
 from healtharchive.search.harvest import Harvest, body_of, harvest, page_of
@@ -41,11 +43,10 @@ from healtharchive.search.stored import Stored as StoredRecord
 from healtharchive.search.writing import Turn
 from healtharchive.warc.cdxj import write_cdxj
 from healtharchive.warc.companions import Companions
+from healtharchive.warc.digest import crc32_file
 from healtharchive.warc.payload import http_head
 from healtharchive.warc.reader import BadRecord, read_records
 
-CDX_NAME = "cdx"
-WARC_SUFFIX = ".warc.gz"
 BATCH_CAPTURES = 500
 BATCH_CHARS = 16_000_000
 NAMED_IN_EVENT = 20  # of the records that cannot be read; the rest is only counted
@@ -88,6 +89,7 @@ class _Batch:
     pages: list[tuple[Capture, PageText]] = field(default_factory=list)
     payloads: list[Payload] = field(default_factory=list)
     revisits: list[Harvest] = field(default_factory=list)
+    pictures: list[tuple[Capture, Picture]] = field(default_factory=list)
     chars: int = 0
 
     @property
@@ -96,6 +98,7 @@ class _Batch:
 
     def add(self, found: Harvest) -> None:
         self.captures.append(found.capture)
+        self.pictures += [(found.capture, picture) for picture in found.pictures]
         if found.page is not None and found.page.text:
             self.pages.append((found.capture, found.page))
             self.chars += len(found.page.text)
@@ -175,18 +178,17 @@ class _Segment:
                 batch = _Batch()
         self._commit(batch)
         self._add_late_revisits()
-        self._mark()
+        self._mark(crc32_file(path))
 
     def _write_cdxj(self, path: Path) -> None:
         directory = Path(self._order.output_dir) / CDX_NAME
         directory.mkdir(parents=True, exist_ok=True)
-        name = self._segment.name.removesuffix(WARC_SUFFIX)
 
         def bad(record: BadRecord) -> None:
             self._tools.check()
             self._name_trouble(record.offset, record.target_uri, record.reason)
 
-        write_cdxj(path, directory / f"{name}.cdxj", on_bad=bad)
+        write_cdxj(path, directory / cdxj_name(self._segment.name), on_bad=bad)
 
     def _harvests(self, path: Path) -> Iterator[Harvest]:
         companions = Companions()
@@ -212,14 +214,19 @@ class _Segment:
         if not batch.captures:
             return
         self._add_revisits(batch)
-        stored = self._store(batch.captures, batch.pages)
+        stored = self._store(batch.captures, batch.pages, batch.pictures)
         self._payloads.add(batch.payloads)
         self._put(stored, batch.pages)
         self._captures += len(batch.captures)
         self._tally.captures += len(batch.captures)
         self._tools.report(Report("progress", evidence=self._tally.facts()))
 
-    def _store(self, captures: list[Capture], pages: list[tuple[Capture, PageText]]) -> Stored:
+    def _store(
+        self,
+        captures: list[Capture],
+        pages: list[tuple[Capture, PageText]],
+        pictures: Sequence[tuple[Capture, Picture]] = (),
+    ) -> Stored:
         snapshots = [
             Snapshot(capture, page.title, page.language[:8], len(page.text), page.digest)
             for capture, page in pages
@@ -233,6 +240,7 @@ class _Segment:
                 self._segment,
                 captures,
                 snapshots,
+                pictures,
             )
 
     def _put(self, stored: Stored, pages: list[tuple[Capture, PageText]]) -> None:
@@ -340,7 +348,7 @@ class _Segment:
         facts: Facts = {"segment": self._segment.name, "offset": offset, "url": url}
         self._tools.report(Report("note", what=what, reason=reason, evidence=facts))
 
-    def _mark(self) -> None:
+    def _mark(self, crc32: int) -> None:
         evidence = {
             "job": self._job.id,
             "captures": self._captures,
@@ -358,6 +366,7 @@ class _Segment:
                 self._job,
                 self._order.fence,
                 self._segment,
+                crc32=crc32,
                 unreadable=self._unreadable,
                 evidence=evidence,
                 actor=self._tools.actor,

@@ -3,70 +3,48 @@
 from __future__ import annotations
 
 import html
-import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import tantivy
 
+from healtharchive.search.grammar import Problem
 from healtharchive.search.index import (
-    ALWAYS,
-    LANGUAGES,
-    STEMMED,
     IndexedPage,
     SearchIndex,
+    count,
     stored_page,
+    total_of,
 )
+from healtharchive.search.narrowing import (
+    EPOCH,
+    MICROSECOND,
+    Plan,
+    Query,
+    Sort,
+    lenient,
+    microseconds,
+)
+from healtharchive.search.snippets import Piece, Snippets
 
-Sort = Literal["relevance", "newest", "oldest"]
+__all__ = [
+    "Hit",
+    "Piece",
+    "Query",
+    "Results",
+    "Sort",
+    "lenient",
+    "microseconds",
+    "search",
+    "search_in",
+]
 
-SNIPPET_CHARS = 240
-SNIPPED_CHARS = 200_000  # of a text; looking for the best place in more takes too long
 MOST_RESULTS = 10_000
-LONGEST_TEXT = 500
-TITLE_BOOST = 3.0
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-
-# The query language for people is words, "phrases", -without, OR. Everything else tantivy would
-# read as an operator is a blank.
-OPERATORS = re.compile(r"[\\:^~*\[\]{}()<>=!&|`/+]")
-# l'influenza, qu'une; patient's: the index has the two parts as words of their own.
-ELISION = re.compile(r"\b(?:[ldcjmntsy]|qu|jusqu|lorsqu|puisqu|quoiqu)['’](?=\w)", re.IGNORECASE)
-POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
-APOSTROPHE = re.compile(r"['’]")
-LONE_DASH = re.compile(r"(?<!\S)-+(?!\w|\")")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What is searched for. Empty fields do not narrow; both dates count as whole days, UTC.
-
-    Of each page only the latest capture is found, as of `date_to` and within `campaign` if those
-    are given; with `all_captures` every one. `kind` is html, pdf or text.
-    """
-
-    text: str = ""
-    source: str = ""
-    campaign: str = ""
-    language: str = ""
-    kind: str = ""
-    date_from: date | None = None
-    date_to: date | None = None
-    all_captures: bool = False
-    sort: Sort = "relevance"
-    page: int = 1
-    size: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a snippet, highlighted or not; plain text, not HTML."""
-
-    text: str
-    highlighted: bool
+# So many of the best are looked at for pages that say nearly the same.
+SPREAD_RESULTS = 100
+FEW_RESULTS = 10  # with fewer, pages with most of the words follow
+FIELD_OF_SORT = {"newest": "captured", "oldest": "first"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +57,7 @@ class Hit:
     title: str
     snippet: tuple[Piece, ...]
     captured_at: datetime
+    first_captured_at: datetime
     source: str
     campaign: str
     language: str
@@ -98,12 +77,18 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A page of hits, and how many there are in all."""
+    """A page of hits, how many there are in all, and what of the text could not be used.
+
+    `exact` of them have all the words and come first. Where these are few, pages with most of the
+    words follow.
+    """
 
     total: int
     hits: tuple[Hit, ...]
     page: int
     size: int
+    exact: int = 0
+    problems: tuple[Problem, ...] = ()
 
     @property
     def pages(self) -> int:
@@ -124,151 +109,81 @@ def search(index_dir: Path, query: Query) -> Results:
 def search_in(index: SearchIndex, query: Query) -> Results:
     """`search` in an index that is open already."""
     searcher = index.searcher()
-    words = _words(index, query.text)
-    whole = _narrowed(index, query, words)
-    offset = (max(query.page, 1) - 1) * query.size
-    if offset + query.size > MOST_RESULTS:
-        found = searcher.search(whole, limit=1)
-        return Results(_count(found), (), query.page, query.size)
-    sort = query.sort if words is not None or query.sort != "relevance" else "newest"
-    found = searcher.search(
-        whole,
-        limit=query.size,
-        offset=offset,
-        order_by_field=None if sort == "relevance" else "captured",
-        order=tantivy.Order.Asc if sort == "oldest" else tantivy.Order.Desc,
-    )
-    snippets = _Snippets(searcher, index, words)
-    pages = [stored_page(searcher.doc(address)) for _, address in found.hits]
+    plan = Plan(index, query)
+    exact, addresses = _found(searcher, plan.whole(), plan, query)
+    total = exact
+    if exact < FEW_RESULTS and plan.can_be_loose:
+        more, others = _nearly(searcher, index, plan, query, exact)
+        total, addresses = exact + more, addresses + others
+    snippets = Snippets(searcher, index, plan.words)
+    pages = [stored_page(searcher.doc(address)) for address in addresses]
     hits = tuple(_hit(searcher, index, snippets, page) for page in pages)
-    return Results(_count(found), hits, query.page, query.size)
+    return Results(total, hits, query.page, query.size, exact, plan.asked.problems)
 
 
-def lenient(text: str) -> str:
-    """What a person typed, with only the operators left that they can have meant."""
-    text = text[:LONGEST_TEXT]
-    text = ELISION.sub("", text)
-    text = APOSTROPHE.sub(" ", POSSESSIVE.sub("", text))
-    text = "".join(" " if ord(each) < 32 else each for each in text)
-    text = text.replace("“", '"').replace("”", '"').replace("«", '"').replace("»", '"')
-    if text.count('"') % 2:
-        text = text.replace('"', " ")
-    text = LONE_DASH.sub(" ", OPERATORS.sub(" ", text))
-    return " ".join(text.split())
-
-
-def _words(index: SearchIndex, text: str) -> tantivy.Query | None:
-    """The query for the words, or None without any."""
-    asked = lenient(text)
-    if not any(each.isalnum() for each in asked):
-        return None
-    names = [f"{part}_{language}" for part in ("title", "text") for language in LANGUAGES]
-    boosts = {f"title_{language}": TITLE_BOOST for language in LANGUAGES}
-    return index.parse(asked, [*names, "words_of_url"], boosts)
-
-
-def _narrowed(index: SearchIndex, query: Query, words: tantivy.Query | None) -> tantivy.Query:
-    """The words and every filter; filters do not change the ranking."""
-    filters = [
-        _exactly(index, name, value)
-        for name, value in (
-            ("source", query.source),
-            ("campaign", query.campaign),
-            ("language", query.language),
-            ("kind", query.kind),
-        )
-        if value
-    ]
-    end = microseconds(query.date_to + timedelta(days=1)) if query.date_to else None
-    if query.date_from:
-        filters.append(_between(index, "captured", microseconds(query.date_from), None))
-    if end is not None:
-        filters.append(_between(index, "captured", None, end - 1))
-    if not query.all_captures:
-        until = "until_in_edition" if query.campaign else "until"
-        filters.append(_between(index, until, ALWAYS if end is None else end, None))
-    must = [(tantivy.Occur.Must, tantivy.Query.const_score_query(each, 0.0)) for each in filters]
-    return tantivy.Query.boolean_query(
-        [(tantivy.Occur.Must, words or tantivy.Query.all_query()), *must]
+def _nearly(
+    searcher: tantivy.Searcher, index: SearchIndex, plan: Plan, query: Query, exact: int
+) -> tuple[int, list[tantivy.DocAddress]]:
+    """Pages with most of the words, behind the `exact` ones that have all."""
+    loose = Plan(index, query, loose=True)
+    others = tantivy.Query.boolean_query(
+        [(tantivy.Occur.Must, loose.whole()), (tantivy.Occur.MustNot, plan.whole())]
     )
+    before = (max(query.page, 1) - 1) * query.size
+    ahead = min(max(exact - before, 0), query.size)  # of this page's hits have all
+    return _found(searcher, others, loose, query, exact if not ahead else before, ahead)
 
 
-def microseconds(moment: date) -> int:
-    """A moment, or the beginning of a day in UTC, as the index counts them."""
-    if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    return (moment - EPOCH) // MICROSECOND
+def _found(
+    searcher: tantivy.Searcher,
+    whole: tantivy.Query,
+    plan: Plan,
+    query: Query,
+    skipped: int = 0,
+    taken: int = 0,
+) -> tuple[int, list[tantivy.DocAddress]]:
+    """How many are found in all, and those of the page that is asked for."""
+    offset = (max(query.page, 1) - 1) * query.size - skipped
+    limit = query.size - taken
+    if offset + limit > MOST_RESULTS or not limit:
+        return count(searcher, whole), []
+    if query.sort != "relevance" or plan.words is None:
+        found = searcher.search(
+            whole,
+            limit=limit,
+            offset=offset,
+            order_by_field=FIELD_OF_SORT.get(query.sort, "captured"),
+            order=tantivy.Order.Asc if query.sort == "oldest" else tantivy.Order.Desc,
+        )
+        return total_of(found), [address for _, address in found.hits]
+    is_first = offset + limit <= SPREAD_RESULTS and not plan.all_captures
+    most, start = (SPREAD_RESULTS, 0) if is_first else (limit, offset)
+    found = searcher.search(whole, limit=most, offset=start, weight_by_field="standing")
+    addresses = [address for _, address in found.hits]
+    if is_first:
+        addresses = _spread(searcher, addresses)[offset : offset + limit]
+    return total_of(found), addresses
 
 
-def _count(found: tantivy.SearchResult) -> int:
-    count: int = found.count  # type: ignore[attr-defined]  # its stub leaves it out
-    return count
-
-
-def _exactly(index: SearchIndex, name: str, value: str) -> tantivy.Query:
-    return tantivy.Query.term_query(index.schema, name, value, "basic")
-
-
-def _between(index: SearchIndex, name: str, least: int | None, most: int | None) -> tantivy.Query:
-    return tantivy.Query.range_query(index.schema, name, tantivy.FieldType.Integer, least, most)
-
-
-class _Snippets:
-    """Cuts the best stretch out of a page's text, for one query."""
-
-    def __init__(
-        self, searcher: tantivy.Searcher, index: SearchIndex, words: tantivy.Query | None
-    ) -> None:
-        self._generators: dict[str, tantivy.SnippetGenerator] = {}
-        if words is None:
-            return
-        for language in LANGUAGES:
-            name = f"text_{language}"
-            maker = tantivy.SnippetGenerator.create(searcher, words, index.schema, name)
-            maker.set_max_num_chars(SNIPPET_CHARS)
-            self._generators[name] = maker
-
-    def cut(self, page: IndexedPage) -> tuple[Piece, ...]:
-        name = f"text_{page.language if page.language in STEMMED else 'xx'}"
-        text = page.text[:SNIPPED_CHARS]
-        if name in self._generators:
-            snippet = self._generators[name].snippet_from_doc(tantivy.Document(**{name: text}))
-            if snippet.highlighted():
-                ranges = [(each.start, each.end) for each in snippet.highlighted()]
-                return _pieces(snippet.fragment(), ranges)
-        return _beginning(text)
-
-
-def _pieces(fragment: str, ranges: list[tuple[int, int]]) -> tuple[Piece, ...]:
-    """A fragment in pieces; tantivy counts in bytes of UTF-8."""
-    data = fragment.encode()
-    found: list[Piece] = []
-    at = 0
-    for start, end in sorted(ranges):
-        if start < at:
-            continue
-        found.append(Piece(_plain(data[at:start]), highlighted=False))
-        found.append(Piece(_plain(data[start:end]), highlighted=True))
-        at = end
-    found.append(Piece(_plain(data[at:]), highlighted=False))
-    return tuple(each for each in found if each.text)
-
-
-def _plain(data: bytes) -> str:
-    return re.sub(r"\s+", " ", data.decode(errors="replace"))
-
-
-def _beginning(text: str) -> tuple[Piece, ...]:
-    words = " ".join(text[: SNIPPET_CHARS * 2].split())
-    if len(words) > SNIPPET_CHARS:
-        words = words[:SNIPPET_CHARS].rpartition(" ")[0] + " …"
-    return (Piece(words, highlighted=False),) if words else ()
+def _spread(
+    searcher: tantivy.Searcher, addresses: list[tantivy.DocAddress]
+) -> list[tantivy.DocAddress]:
+    """The same hits, those that say nearly what a better one says behind all others."""
+    seen: set[object] = set()
+    ahead: list[tantivy.DocAddress] = []
+    behind: list[tantivy.DocAddress] = []
+    for address, likeness in zip(
+        addresses, searcher.fast_field_values("likeness", addresses), strict=True
+    ):
+        (behind if likeness in seen else ahead).append(address)
+        seen.add(likeness)
+    return ahead + behind
 
 
 def _hit(
-    searcher: tantivy.Searcher, index: SearchIndex, snippets: _Snippets, page: IndexedPage
+    searcher: tantivy.Searcher, index: SearchIndex, snippets: Snippets, page: IndexedPage
 ) -> Hit:
-    of_page = searcher.search(_exactly(index, "page", page.page), limit=1)
+    of_page = tantivy.Query.term_query(index.schema, "page", page.page, "basic")
     return Hit(
         snapshot_id=page.snapshot_id,
         capture_id=page.capture_id,
@@ -276,11 +191,12 @@ def _hit(
         title=page.title,
         snippet=snippets.cut(page),
         captured_at=EPOCH + page.captured * MICROSECOND,
+        first_captured_at=EPOCH + page.first * MICROSECOND,
         source=page.source,
         campaign=page.campaign,
         language=page.language,
         kind=page.kind,
         mime=page.mime,
         status=page.status,
-        captures=_count(of_page),
+        captures=count(searcher, of_page),
     )

@@ -16,6 +16,7 @@ from healtharchive.model.operator import reindex_job
 from healtharchive.model.orders import IndexOrder, SealedSegment
 from healtharchive.model.restoration import LostJob, job_in, jobs_that_are, restore_job
 from healtharchive.model.states import JobEvent, JobStatus
+from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.manifest import manifest
 from healtharchive.search.pipeline import Tally, Tools, index_job
 from healtharchive.warc.digest import sha256_file
@@ -157,7 +158,9 @@ def _index(tools: Tools, order: IndexOrder, clock: Callable[[], float]) -> Tally
     ending = Ending(JobEvent.RELEASE, "stopped", reason="the rebuild was interrupted")
     try:
         unlisted = tuple(_unlisted(Path(order.output_dir)))
-        tally = index_job(order, replace(tools, check=check), unlisted)
+        ours = replace(tools, check=check)
+        tally = index_job(order, ours, unlisted)
+        compare_after(order, ours)
         ending = Ending(
             JobEvent.INDEX_DONE, "complete", reason="rebuilt", evidence=dict(tally.facts())
         )

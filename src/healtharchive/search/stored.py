@@ -104,10 +104,10 @@ def find(stored: Stored, fetch: Fetch = fetch) -> Found:
         except (OutOfReach, BadInput, FileNotFoundError) as error:
             troubles.append(error)
     # Raised here, where no error is being handled: the classifier would ask its context first.
-    raise min(troubles, key=_rank)
+    raise min(troubles, key=rank)
 
 
-def _rank(trouble: Exception) -> int:
+def rank(trouble: Exception) -> int:
     """Which trouble counts: what may pass before what is damaged before what is not there."""
     if isinstance(trouble, OutOfReach):
         return 0
@@ -118,7 +118,7 @@ def _rank(trouble: Exception) -> int:
 
 def _from_copy(stored: Stored, copy: SegmentCopy, fetch: Fetch) -> Found:
     if copy.sick:
-        raise _out_of_reach(copy, "its breaker is not closed")
+        raise out_of_reach(copy, "its breaker is not closed")
     kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(MEMORY_BYTES))  # noqa: SIM115 (the record's)
     reason = ""
     try:
@@ -129,11 +129,12 @@ def _from_copy(stored: Stored, copy: SegmentCopy, fetch: Fetch) -> Found:
     except (OSError, EngineMissing, HealthArchiveError) as error:
         reason = str(error) if isinstance(error, HealthArchiveError) else classify(error).reason
     if reason:
-        raise _out_of_reach(copy, reason)
+        raise out_of_reach(copy, reason)
     return Found(read_record(kept, 0, stored.length), kept, stored.length)
 
 
-def _out_of_reach(copy: SegmentCopy, reason: str) -> OutOfReach:
+def out_of_reach(copy: SegmentCopy, reason: str) -> OutOfReach:
+    """The error for a copy that cannot be read now."""
     return OutOfReach(
         f"{copy.name} is needed from target '{copy.target.name}', which cannot be read: {reason}.",
         "`healtharchive storage status` shows how it is.",

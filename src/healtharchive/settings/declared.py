@@ -88,6 +88,11 @@ class Settings:
     search_dir: Path = _directory(
         "The full-text index; it can be rebuilt from the WARCs.", "search"
     )
+    wacz_dir: Path = _directory(
+        "What is prepared for serving WACZ files: their indexes, page lists and layouts; "
+        "always a local disk. It can be made anew.",
+        "wacz",
+    )
     sources_dir: Path = _directory("Your own source files (TOML), beside those shipped.", "sources")
     state_dir: Path = _directory(
         "The frontiers of jobs whose WARC files lie on a mounted target; always a local disk.",
@@ -110,9 +115,46 @@ class Settings:
         "What the crawler calls itself to the sites it captures, and in robots.txt.",
         f"HealthArchive/{__version__}",
     )
+    live_every_seconds: float = _setting(
+        "Captures are compared with a site's page of today, fetched for the reader who asks, at "
+        "most so often for one site; 0: never.",
+        10.0,
+        unit="seconds",
+        least=0.0,
+        most=86_400.0,
+    )
     public_url: str = _setting("Where people reach the web pages, for links to them.", "")
     bind_host: str = _setting("The address the web pages are served on.", "127.0.0.1")
     bind_port: int = _setting("The port the web pages are served on.", 8090, least=0, most=65_535)
+    replay_port: int = _setting(
+        "The port archived pages run on, an origin of their own; 0: the one after bind_port.",
+        0,
+        least=0,
+        most=65_535,
+    )
+    replay_url: str = _setting(
+        "Where people reach replay_port, such as https://replay.example.org; empty: the host they "
+        "reach the web pages by, at replay_port.",
+        "",
+    )
+    requests_per_second: float = _setting(
+        "How many requests a second one client may go on making; clients on this machine any.",
+        20.0,
+        unit="requests",
+        least=0.1,
+        most=100_000.0,
+    )
+    requests_burst: int = _count(
+        "How many requests a client may make at once before that counts.",
+        300,
+        "requests",
+        most=1_000_000,
+    )
+    trusted_proxies: str = _setting(
+        "Addresses or networks, with commas between them, of proxies whose X-Forwarded-For names "
+        "the client, such as 127.0.0.1 for one on this machine.",
+        "",
+    )
     log_level: str = _setting("How much is logged.", "info", choices=LOG_LEVELS)
     worker_jobs: int = _setting("Jobs a worker runs at once.", 2, unit="jobs", least=1, most=64)
     lease_seconds: float = _seconds("How long a claim lasts without a heartbeat.", 60.0, least=1.0)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TypeVar
 
 from healtharchive.warc.reader import WarcRecord
 
 T = TypeVar("T")
 
-TEXT_PREFIX = "urn:text:"  # as Browsertrix writes it
+# As Browsertrix writes them.
+TEXT_PREFIX = "urn:text:"
+SCREENSHOT_PREFIX = "urn:view:"
+THUMBNAIL_PREFIX = "urn:thumbnail:"
+PICTURE_PREFIXES = (THUMBNAIL_PREFIX, SCREENSHOT_PREFIX)
 TEXT_TYPE = "text/plain; charset=utf-8"
 MOST_WAITING = 64  # records whose response has not been read yet
 ASIDE_FIELD = "HealthArchive-Aside"  # an extension field (WARC 1.1 §4): others pass over it
@@ -23,12 +28,22 @@ def text_block(title: str, text: str) -> bytes:
     return f"{' '.join(title.split())}\n\n{text}".encode("utf-8", "replace")
 
 
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A picture's record: what its URI begins with, and its place in the file."""
+
+    prefix: str
+    offset: int
+    length: int
+
+
 class Companions:
     """What was read of a file, from its beginning, that a response still to come refers to."""
 
     def __init__(self) -> None:
         self._texts: dict[str, tuple[str, str]] = {}
         self._aside: dict[str, bool] = {}  # False: a GET with a range
+        self._pictures: dict[str, tuple[Pictured, ...]] = {}
 
     def note(self, record: WarcRecord) -> None:
         """Keep what a record says of another one."""
@@ -40,6 +55,12 @@ class Companions:
         if record.record_type == "conversion" and _is_text(record):
             title, _, text = record.block().decode("utf-8", "replace").partition("\n\n")
             _keep(self._texts, record.headers.get("WARC-Refers-To", ""), (title, text))
+        if record.record_type == "resource" and (prefix := _picture_prefix(record)):
+            response_id = record.headers.get("WARC-Concurrent-To", "")
+            before = self._pictures.get(response_id, ())
+            if all(each.prefix != prefix for each in before):
+                picture = Pictured(prefix, record.offset, record.length)
+                _keep(self._pictures, response_id, (*before, picture))
 
     def aside(self, record: WarcRecord, status: int | None) -> bool:
         """Whether a response answers a part of its URL, or another method than GET, or says so.
@@ -54,6 +75,15 @@ class Companions:
     def text(self, record: WarcRecord) -> tuple[str, str] | None:
         """The title and the text that a response's page had when it was rendered; None if never."""
         return self._texts.pop(record.record_id, None)
+
+    def pictures(self, record: WarcRecord) -> tuple[Pictured, ...]:
+        """Where the pictures of a response's page lie; empty when it was not rendered."""
+        return self._pictures.pop(record.record_id, ())
+
+
+def _picture_prefix(record: WarcRecord) -> str:
+    uri = record.target_uri or ""
+    return next((prefix for prefix in PICTURE_PREFIXES if uri.startswith(prefix)), "")
 
 
 def _is_text(record: WarcRecord) -> bool:

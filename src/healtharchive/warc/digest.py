@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from isal import isal_zlib
+
 CHUNK_BYTES = 1 << 20
 
 
@@ -27,3 +29,12 @@ def sha256_file(path: Path) -> tuple[str, int]:
             digest.update(chunk)
             size += len(chunk)
     return digest.hexdigest(), size
+
+
+def crc32_file(path: Path) -> int:
+    """The CRC-32 of a file as ZIP has it. OSError when it cannot be read."""
+    value = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            value = isal_zlib.crc32(chunk, value)
+    return value

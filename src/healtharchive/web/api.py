@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from healtharchive.web import campaigns, captures, jobs, search, sources, targets
+from healtharchive.web import (
+    campaigns,
+    captures,
+    changes,
+    compare,
+    history,
+    jobs,
+    search,
+    sources,
+    targets,
+)
+from healtharchive.web.described import answers
 from healtharchive.web.finding import Findings
 from healtharchive.web.trouble import Trouble
 
@@ -18,14 +29,19 @@ router = APIRouter(prefix="/api")
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One parameter of the search, for the description."""
+    """One parameter of a query, for the description."""
 
     name: str
     description: str
+    required: bool = False
 
 
 _FIELDS = (
-    _Field("q", "Words to find; a phrase in quotation marks."),
+    _Field(
+        "q",
+        "Words to find; a phrase in quotation marks; filters such as site:canada.ca, source:hc, "
+        "lang:fr, type:pdf, before:2026-01-24, after:2025, title:measles, inurl:covid, -site:…",
+    ),
     _Field("source", "Code of a source, such as hc."),
     _Field("campaign", "Name of a campaign, such as annual-2026."),
     _Field("lang", "Language of the page: en or fr."),
@@ -33,21 +49,32 @@ _FIELDS = (
     _Field("from", "First day of capture, such as 2026-01-24 (UTC)."),
     _Field("to", "Last day of capture."),
     _Field("which", "latest: the latest capture of each page; all: every capture."),
-    _Field("sort", "relevance, newest or oldest."),
+    _Field("sort", "relevance, newest, or oldest: by the first capture of the page."),
     _Field("page", "Page of results, from 1."),
 )
-_SEARCH = {
-    "parameters": [
-        {
-            "name": field.name,
-            "in": "query",
-            "required": False,
-            "description": field.description,
-            "schema": {"type": "string"},
-        }
-        for field in _FIELDS
-    ]
-}
+_HISTORY_FIELDS = (
+    _Field("url", "Address of the page, such as https://example.org/page.", required=True),
+    _Field("year", "Year of the captures (UTC); the latest with any if left out."),
+    _Field("page", "Page of the captures of that year, from 1."),
+)
+
+
+def _described(fields: tuple[_Field, ...]) -> dict[str, object]:
+    """Query parameters, as OpenAPI describes them."""
+    return {
+        "parameters": [
+            {
+                "name": field.name,
+                "in": "query",
+                "required": field.required,
+                "description": field.description,
+                "schema": {"type": "string"},
+            }
+            for field in fields
+        ]
+    }
+
+
 _MISSING: dict[int | str, dict[str, object]] = {404: {"model": Trouble}}
 
 router.add_api_route(
@@ -55,7 +82,7 @@ router.add_api_route(
     search.show,
     response_model=Findings,
     responses={422: {"model": search.SearchErrors}},
-    openapi_extra=_SEARCH,
+    openapi_extra=_described(_FIELDS),
     name="search",
 )
 router.add_api_route(
@@ -64,6 +91,30 @@ router.add_api_route(
     response_model=captures.CaptureFacts,
     responses=_MISSING,
     name="capture",
+)
+router.add_api_route(
+    "/history",
+    history.show,
+    response_model=history.History,
+    responses=_MISSING,
+    openapi_extra=_described(_HISTORY_FIELDS),
+    name="history",
+)
+router.add_api_route(
+    "/compare",
+    compare.show,
+    response_model=compare.ComparisonFacts,
+    responses=answers(400, 404),
+    openapi_extra=compare.FIELDS,
+    name="compare",
+)
+router.add_api_route(
+    "/changes",
+    changes.show,
+    response_model=changes.ChangeList,
+    responses=answers(400),
+    openapi_extra=changes.FIELDS,
+    name="changes",
 )
 router.add_api_route(
     "/campaigns", campaigns.show_all, response_model=campaigns.Campaigns, name="campaigns"

@@ -19,35 +19,64 @@ from healtharchive.web import (
     archived,
     campaigns,
     captures,
+    cdx,
+    changes,
+    cite,
+    compare,
+    described,
     health,
+    history,
+    holdings,
     jobs,
+    memento,
+    pictures,
+    replay,
     search,
     sources,
     targets,
     trouble,
+    wacz,
 )
 from healtharchive.web.headers import HeadAsGet, SafeHeaders
+from healtharchive.web.limits import Allowance, Limited, networks
 from healtharchive.web.reading import Readers
+from healtharchive.web.replay_place import ReplayPlace
+from healtharchive.web.sharing import Shared
+from healtharchive.web.validators import Validated
 from healtharchive.web.visit import Site
 
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(settings: Settings, database: Database) -> FastAPI:
-    """The site over this database. It opens nothing until the first request."""
-    site = Site(
+def create_site(
+    settings: Settings, database: Database, port: int = 0, replay: ReplayPlace | None = None
+) -> Site:
+    """What the pages work with. They are served on `port`, archived pages at `replay`."""
+    return Site(
         settings=settings,
         database=database,
         clock=SystemClock(),
         readers=Readers(),
         templates=_templates(),
         stylesheet=_stylesheet(),
+        port=port,
+        replay=replay,
     )
+
+
+def create_app(settings: Settings, database: Database) -> FastAPI:
+    """The site over this database, without replay. It opens nothing until the first request."""
+    return app_of(create_site(settings, database))
+
+
+def app_of(site: Site) -> FastAPI:
+    """The web pages, their API and archived bodies."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         site.readers.close()
+        site.preparing.close()
 
     app = FastAPI(
         title="HealthArchive",
@@ -57,13 +86,44 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         docs_url=None,  # it would load its scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        responses=described.answers(400, 429, 503),
         redirect_slashes=False,  # /anything would lead to /anything/, which is not there either
     )
     app.state.site = site
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for page in (health, api, archived, search, campaigns, jobs, sources, targets, captures):
+    for page in (
+        health,
+        api,
+        cdx,
+        memento,
+        holdings,
+        archived,
+        search,
+        campaigns,
+        jobs,
+        sources,
+        targets,
+        captures,
+        history,
+        compare,
+        changes,
+        pictures,
+        cite,
+        replay,
+        wacz,
+    ):
         app.include_router(page.router)
+    app.include_router(wacz.page_router)
     trouble.install(app)
+    described.install(app)
+    app.add_middleware(Validated)
+    app.add_middleware(
+        Limited,
+        allowance=Allowance(site.settings.requests_per_second, site.settings.requests_burst),
+        proxies=networks(site.settings.trusted_proxies),
+        clock=site.clock,
+    )
+    app.add_middleware(Shared)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     return app

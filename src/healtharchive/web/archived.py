@@ -8,16 +8,14 @@
 
 from __future__ import annotations
 
-import calendar
-import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from healtharchive import __version__
 from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import (
     REVISIT,
@@ -29,58 +27,74 @@ from healtharchive.model.holdings import (
 )
 from healtharchive.search.stored import Stored
 from healtharchive.warc.cdxj import stored_key
-from healtharchive.web.doorway import WIDEST_URL, timestamp14
+from healtharchive.web.doorway import timestamp14
 from healtharchive.web.headers import ARCHIVED_HEADERS
 from healtharchive.web.language import Language
+from healtharchive.web.memento import exact_id, memento_headers
+from healtharchive.web.moments import moment_of
+from healtharchive.web.original import memento_path, original_url
 from healtharchive.web.reading import Answer, Reading, ReadOrder, StorageUnavailable
 from healtharchive.web.trouble import Missing
-from healtharchive.web.visit import Site, SiteDep, VisitDep
+from healtharchive.web.validators import unchanged, validators
+from healtharchive.web.visit import Site, SiteDep, Visit, VisitDep
 
 router = APIRouter(include_in_schema=False)
-DIGITS = re.compile(r"\d{4,14}")
+SMALL_BYTES = 1 << 20
 # A record never changes; the shape we give it may, with the next release.
 KEPT = "public, max-age=3600"
-WEB = ("http://", "https://")
 
 
 @router.get("/raw/{capture_id}")
-def body(capture_id: int, site: SiteDep, ui: Language = Language.EN) -> Response:
+def body(capture_id: int, request: Request, site: SiteDep) -> Response:
     """The archived body, behind a sandbox of its own. `ui` is the language its links lead to."""
     with site.database.read() as connection:
-        holding, order = _ordered(connection, _found(connection, capture_id), ui)
-    return _serve(site, holding, order)
+        holding = found_holding(connection, capture_id)
+    return _serve(request, site, holding)
 
 
 @router.get("/at/{timestamp}/{url:path}")
-def nearest_body(timestamp: str, url: str, site: SiteDep, ui: Language = Language.EN) -> Response:
-    """The body of the capture of `url` nearest to the moment: for images, styles and redirects."""
+def nearest_body(timestamp: str, request: Request, site: SiteDep) -> Response:
+    """The body of the capture of a URL nearest to the moment: for images, styles and redirects.
+
+    The address with the very second of a capture is a memento. Any other is answered with the
+    nearest one at once, which Content-Location names: a page's pictures need no second request.
+    """
+    url = original_url(request, 3)
     with site.database.read() as connection:
-        holding, order = _ordered(connection, _nearest(connection, timestamp, url), ui)
-    return _serve(site, holding, order)
+        holding = _nearest(connection, timestamp, url)
+    response = _serve(request, site, holding)
+    if timestamp != timestamp14(holding.captured_at):
+        response.headers["Content-Location"] = memento_path(holding.url, holding.captured_at)
+    return response
 
 
 @router.get("/{language}/at/{timestamp}/{url:path}")
-def nearest_page(timestamp: str, url: str, visit: VisitDep, site: SiteDep) -> Response:
-    """Leads to the page of the capture of `url` that is nearest to the moment."""
-    if visit.request.url.query:  # somebody typed the address with its own query
-        url = f"{url}?{visit.request.url.query}"
+def nearest_page(timestamp: str, visit: VisitDep, site: SiteDep) -> Response:
+    """Leads to the page of the capture of a URL that is nearest to the moment."""
+    url = original_url(visit.request, 4)
     with site.database.read() as connection:
         holding = _nearest(connection, timestamp, url)
     return RedirectResponse(f"/{visit.language}/capture/{holding.id}", 302)
 
 
 @router.get("/warc/{capture_id}")
-def record(capture_id: int, site: SiteDep) -> Response:
+def record(capture_id: int, request: Request, site: SiteDep) -> Response:
     """The WARC record as its bytes lie in the file."""
     with site.database.read() as connection:
-        holding = _found(connection, capture_id)
-        order = ReadOrder("record", _place(connection, holding))
+        holding = found_holding(connection, capture_id)
+        headers = validators(f'"warc-{capture_id}"', holding.captured_at)
+        if unchanged(request.headers, headers["ETag"], holding.captured_at):
+            return _not_modified(headers)
+        order = ReadOrder("record", place_of(connection, holding))
     suffix = ".warc.gz" if holding.segment.endswith(".gz") else ".warc"
-    reading = _read(site, order, holding)
-    return _stream(reading, f"capture-{capture_id}{suffix}")
+    reading = read(site, order, holding)
+    response = stream(reading, f"capture-{capture_id}{suffix}")
+    response.headers.update(headers)
+    return response
 
 
-def _found(connection: Connection, capture_id: int) -> Holding:
+def found_holding(connection: Connection, capture_id: int) -> Holding:
+    """The capture that was asked for; Missing when it is not there."""
     try:
         return get_holding(connection, capture_id)
     except NotFound:
@@ -89,29 +103,32 @@ def _found(connection: Connection, capture_id: int) -> Holding:
 
 def _nearest(connection: Connection, timestamp: str, url: str) -> Holding:
     moment = moment_of(timestamp)
-    usable = url.lower().startswith(WEB) and url.isprintable() and len(url) <= WIDEST_URL
-    if moment is None or not usable:
+    if moment is None:
         raise Missing("trouble.404.page")
-    holding = nearest_holding(connection, stored_key(url), moment)
+    key = stored_key(url)
+    exact = exact_id(connection, key, timestamp)
+    if exact is not None:
+        return found_holding(connection, exact)
+    holding = nearest_holding(connection, key, moment)
     if holding is None:
         raise Missing("trouble.404.url", live_url=url, url=url)
     return holding
 
 
-def _ordered(connection: Connection, holding: Holding, ui: Language) -> tuple[Holding, ReadOrder]:
+def _order(connection: Connection, holding: Holding, ui: Language) -> ReadOrder:
     payload = payload_holding(connection, holding) if holding.record_type == REVISIT else None
-    order = ReadOrder(
+    return ReadOrder(
         want="page",
-        record=_place(connection, holding),
-        payload=_place(connection, payload) if payload else None,
+        record=place_of(connection, holding),
+        payload=place_of(connection, payload) if payload else None,
         url=holding.url,
         timestamp=timestamp14(holding.captured_at),
         language=ui,
     )
-    return holding, order
 
 
-def _place(connection: Connection, holding: Holding) -> Stored:
+def place_of(connection: Connection, holding: Holding) -> Stored:
+    """Where the capture's record lies, with the copies of its file."""
     return Stored(
         holding.segment_path,
         holding.record_offset,
@@ -120,21 +137,48 @@ def _place(connection: Connection, holding: Holding) -> Stored:
     )
 
 
-def _serve(site: Site, holding: Holding, order: ReadOrder) -> Response:
-    reading = _read(site, order, holding)
+def _serve(request: Request, site: Site, holding: Holding) -> Response:
+    ui = Visit(request).language if "ui" in request.query_params else Language.EN
+    etag = f'W/"{holding.id}-{ui}-{__version__}"'
+    headers = {
+        **validators(etag, holding.captured_at),
+        **memento_headers(request, holding.url, holding.captured_at),
+    }
+    if unchanged(request.headers, etag):  # its date says nothing of the shape we give it
+        return _not_modified(headers)
+    with site.database.read() as connection:
+        order = _order(connection, holding, ui)
+    reading = read(site, order, holding)
     if reading.answer.location:
         _exhaust(reading.body)
         address = f"{reading.answer.location}?ui={order.language}"
-        return RedirectResponse(address, 302, headers=dict(ARCHIVED_HEADERS))
-    return _stream(reading, _filename(holding))
+        response: Response = RedirectResponse(address, 302, headers=dict(ARCHIVED_HEADERS))
+    else:
+        response = stream(reading, _filename(holding))
+    response.headers.update(headers)
+    return response
 
 
-def _read(site: Site, order: ReadOrder, holding: Holding) -> Reading:
+def _not_modified(headers: Mapping[str, str]) -> Response:
+    return Response(status_code=304, headers={**ARCHIVED_HEADERS, "Cache-Control": KEPT, **headers})
+
+
+def read(site: Site, order: ReadOrder, holding: Holding) -> Reading:
+    """What a child found; StorageUnavailable or Missing when it is not to be had."""
     reading = site.readers.read(order)
     if reading.answer.refused:
         _exhaust(reading.body)
         _refuse(reading.answer, holding)
     return reading
+
+
+def require_reachable(site: Site, holding: Holding) -> None:
+    """StorageUnavailable or Missing when the record cannot be read now; no large one is tried."""
+    if holding.record_length > SMALL_BYTES:
+        return
+    with site.database.read() as connection:
+        order = ReadOrder("record", place_of(connection, holding))
+    _exhaust(read(site, order, holding).body)
 
 
 def _refuse(answer: Answer, holding: Holding) -> None:
@@ -151,7 +195,8 @@ def _exhaust(body: Iterator[bytes]) -> None:
         pass
 
 
-def _stream(reading: Reading, filename: str) -> Response:
+def stream(reading: Reading, filename: str) -> Response:
+    """The answer piece by piece; `filename` is for what can only be downloaded."""
     headers = {**ARCHIVED_HEADERS, "Cache-Control": KEPT}
     if reading.answer.attachment:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
@@ -163,19 +208,3 @@ def _stream(reading: Reading, filename: str) -> Response:
 def _filename(holding: Holding) -> str:
     last = holding.url.partition("?")[0].rstrip("/").rpartition("/")[2]
     return last[-120:] or f"capture-{holding.id}"
-
-
-def moment_of(timestamp: str) -> datetime | None:
-    """The moment of 4 to 14 digits, the missing ones filled up with the earliest; None if none."""
-    if not (timestamp.isascii() and DIGITS.fullmatch(timestamp)):
-        return None
-    filled = timestamp + "00000101000000"[len(timestamp) :]
-    year, month, day = int(filled[:4]), int(filled[4:6]), int(filled[6:8])
-    if not (1 <= year <= 9998 and 1 <= month <= 12):
-        return None
-    day = min(max(day, 1), calendar.monthrange(year, month)[1])
-    hour, minute, second = (int(filled[at : at + 2]) for at in (8, 10, 12))
-    try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None

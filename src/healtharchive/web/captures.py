@@ -16,12 +16,14 @@ from healtharchive.model.holdings import (
     get_holding,
     sightings_around,
 )
+from healtharchive.model.pictures import PictureKind, pictures_of
 from healtharchive.web.exhibit_kinds import is_framed
+from healtharchive.web.replay_place import installed
 from healtharchive.web.trouble import Missing
 from healtharchive.web.visit import SiteDep, VisitDep
 
 router = APIRouter(include_in_schema=False)
-MOST_OTHERS = 50
+MOST_OTHERS = 12  # the page of its history has all
 REDIRECTS = range(300, 400)
 
 
@@ -30,7 +32,8 @@ class CaptureFacts:
     """One capture: what was fetched, when, from where, and where its bytes lie.
 
     `others` are the captures of the same page nearest in time, this one among them, out of
-    `capture_count`; `payload_digest` is that of the body as it was sent, without its chunks.
+    `capture_count`; `pictures` are those there are at /thumbnail/ID and /screenshot/ID;
+    `payload_digest` is that of the body as it was sent, without its chunks.
     """
 
     id: int
@@ -51,6 +54,7 @@ class CaptureFacts:
     segment: str
     record_offset: int
     record_length: int
+    pictures: tuple[PictureKind, ...]
     capture_count: int
     others: tuple[Sighting, ...]
 
@@ -65,7 +69,8 @@ def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
             raise Missing("trouble.404.capture", id=capture_id) from None
         count = count_sightings(connection, holding.url_key)
         near = sightings_around(connection, holding.url_key, holding.captured_at, MOST_OTHERS)
-    capture = _facts(holding, count, tuple(near))
+        pictures = tuple(sorted(pictures_of(connection, capture_id)))
+    capture = _facts(holding, pictures, count, tuple(near))
     return visit.answer(
         "capture.html",
         capture,
@@ -74,10 +79,16 @@ def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
         live_url=holding.url if holding.url.startswith(("http://", "https://")) else "",
         redirects=holding.status_code in REDIRECTS,
         framed=is_framed(holding.mime),
+        replayable=is_framed(holding.mime) and site.replay is not None and installed(),
     )
 
 
-def _facts(holding: Holding, count: int, near: tuple[Sighting, ...]) -> CaptureFacts:
+def _facts(
+    holding: Holding,
+    pictures: tuple[PictureKind, ...],
+    count: int,
+    near: tuple[Sighting, ...],
+) -> CaptureFacts:
     return CaptureFacts(
         id=holding.id,
         url=holding.url,
@@ -97,6 +108,7 @@ def _facts(holding: Holding, count: int, near: tuple[Sighting, ...]) -> CaptureF
         segment=holding.segment,
         record_offset=holding.record_offset,
         record_length=holding.record_length,
+        pictures=pictures,
         capture_count=count,
         others=near,
     )

@@ -26,6 +26,8 @@ BINARY = "application/octet-stream"
 LARGEST_PAGE_BYTES = 30_000_000
 LARGEST_DECODED_BYTES = 500_000_000
 SNIFFED_BYTES = 1 << 16
+# By its first bytes, whatever the record says of itself: nothing else leaves as a picture.
+PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,16 @@ def exhibit(order: ReadOrder) -> Exhibit:
         head = http_head(record)
     doorway = Doorway(order.url, order.timestamp, order.language)
     return _show(record, head.headers if head else record.headers, head, doorway)
+
+
+def picture(order: ReadOrder) -> Exhibit:
+    """A picture taken of a page: PNG or JPEG, or else refused. Raises as `exhibit` does."""
+    record = find(order.record).record
+    begins = record.block(SNIFFED_BYTES)
+    for magic, media_type in PICTURES.items():
+        if begins.startswith(magic):
+            return Exhibit(Answer(media_type), record.block_stream())
+    return Exhibit(Answer(refused="unreadable"))
 
 
 def _redirect(location: str, order: ReadOrder) -> Exhibit:

@@ -20,6 +20,7 @@ from typing import Literal
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.wire import from_line, to_line
+from healtharchive.search.collection_page import PageOrder
 from healtharchive.search.stored import Stored
 
 LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
@@ -30,18 +31,21 @@ CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
 
 @dataclass(frozen=True, slots=True)
 class ReadOrder:
-    """One record to read: as a page made harmless, or raw as its bytes lie in the file.
+    """One record to read: a page made harmless, a picture, or raw as its bytes lie in the file.
 
     `payload` is the record that holds the body when this one is a revisit of it. `timestamp` and
-    `language` shape the addresses that the page's references are given.
+    `language` shape the addresses that the page's references are given. A `range` is no record,
+    but any bytes of a segment that has `file_bytes` in all; `one_page` is its own order.
     """
 
-    want: Literal["page", "record"]
+    want: Literal["page", "record", "picture", "range", "one_page"]
     record: Stored
     payload: Stored | None = None
     url: str = ""
     timestamp: str = ""
     language: str = "en"
+    file_bytes: int = 0
+    one_page: PageOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

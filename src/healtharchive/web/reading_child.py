@@ -5,16 +5,19 @@ It may hang on a dead mount or die of what it parses; its parent, `reading.Reade
 
 from __future__ import annotations
 
+import itertools
 import resource
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from healtharchive.model.errors import BadInput
 from healtharchive.model.wire import from_line, to_line
+from healtharchive.search.collection_page import one_page
+from healtharchive.search.segment_bytes import Stretch, read_stretch
 from healtharchive.search.stored import OutOfReach, find
-from healtharchive.web.exhibit import Exhibit, exhibit
+from healtharchive.web.exhibit import Exhibit, exhibit, picture
 from healtharchive.web.reading import LENGTH_BYTES, Answer, ReadOrder
 
 PIECE_BYTES = 1 << 18
@@ -36,7 +39,12 @@ def _obey(order: ReadOrder) -> Exhibit:
         if order.want == "record":
             raw = find(order.record).raw()  # it was read: there is one, and it is whole
             return Exhibit(Answer("application/warc", attachment=True), raw)
-        return exhibit(order)
+        if order.want == "range":
+            pieces = read_stretch(Stretch(order.record, order.file_bytes))
+            return _begun("application/octet-stream", pieces)
+        if order.one_page is not None:
+            return _begun("application/zip", one_page(order.one_page))
+        return picture(order) if order.want == "picture" else exhibit(order)
     except FileNotFoundError:
         return Exhibit(Answer(refused="missing"))
     except OutOfReach as away:
@@ -45,6 +53,12 @@ def _obey(order: ReadOrder) -> Exhibit:
         return Exhibit(Answer(refused="unreadable"))
     except (MemoryError, RecursionError):
         return Exhibit(Answer(refused="too_large"))
+
+
+def _begun(media_type: str, pieces: Iterator[bytes]) -> Exhibit:
+    """Bytes whose first piece is read, so that what is away is refused in good time."""
+    first = next(pieces, b"")
+    return Exhibit(Answer(media_type, attachment=True), itertools.chain((first,), pieces))
 
 
 def _send(stream: BinaryIO, answer: Answer, body: Iterable[bytes]) -> None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from healtharchive.model.campaigns import list_campaigns
+from healtharchive.model.pictures import with_thumbnail
 from healtharchive.web import form as forms
+from healtharchive.web.facets import Narrowing
 from healtharchive.web.finding import Findings, find
-from healtharchive.web.form import Form, Wrong
+from healtharchive.web.form import Wrong
 from healtharchive.web.language import Language
 from healtharchive.web.progress import source_names
-from healtharchive.web.visit import SiteDep, Visit, VisitDep
+from healtharchive.web.visit import Site, SiteDep, Visit, VisitDep
 
 router = APIRouter(include_in_schema=False)
-FILTERS = ("source", "campaign", "lang", "type", "from", "to")
 # The prefix of each field's words in the table of texts; sources and campaigns have names.
 WORDS = {"lang": "language.", "type": "type.", "which": "which.", "sort": "sort."}
 
@@ -29,15 +30,6 @@ class Choice:
 
     value: str
     label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """An active filter, and the address without it."""
-
-    field: str
-    label: str
-    without: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +79,7 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
     # The API answers an empty form with everything; the page shows its lead.
     asked = forms.is_asked(form) or visit.wants_json
     if asked and not wrongs:
-        findings = find(site.settings, form, known.sources)
+        findings = _with_thumbnails(site, find(site.settings, form, known.sources))
     errors = tuple(_error(visit, wrong) for wrong in wrongs)
     facts = SearchErrors(errors) if errors else findings
     return visit.answer(
@@ -100,11 +92,17 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
         errors=errors,
         wrong_fields={error.field for error in errors},
         searched=asked,
-        chips=_chips(visit, form, known),
-        without_filters=visit.link(**dict.fromkeys((*FILTERS, "page"), "")),
+        narrowing=Narrowing(visit, form, known.sources),
         page_link=lambda number: visit.link(page=str(number)),
         refresh_seconds=None,
     )
+
+
+def _with_thumbnails(site: Site, findings: Findings) -> Findings:
+    with site.database.read() as connection:
+        pictured = with_thumbnail(connection, [hit.capture_id for hit in findings.hits])
+    hits = tuple(replace(hit, thumbnail=hit.capture_id in pictured) for hit in findings.hits)
+    return replace(findings, hits=hits)
 
 
 def _known(connection: Connection) -> _Known:
@@ -129,18 +127,3 @@ def _choices(visit: Visit, known: _Known) -> dict[str, list[Choice]]:
         "whiches": worded("which", forms.WHICHES),
         "sorts": worded("sort", forms.SORTS),
     }
-
-
-def _chips(visit: Visit, form: Form, known: _Known) -> list[Chip]:
-    return [
-        Chip(field, _label(visit, field, form[field], known), visit.link(**{field: "", "page": ""}))
-        for field in FILTERS
-        if form[field]
-    ]
-
-
-def _label(visit: Visit, field: str, value: str, known: _Known) -> str:
-    if field == "source":
-        return known.sources.get(value, value)
-    chosen = value in (*forms.LANGUAGES, *forms.TYPES)
-    return visit.say(WORDS[field] + value) if field in WORDS and chosen else value

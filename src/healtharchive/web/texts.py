@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from healtharchive.web import texts_storage
+from healtharchive.web import (
+    texts_api,
+    texts_changes,
+    texts_cite,
+    texts_history,
+    texts_replay,
+    texts_search,
+    texts_storage,
+    texts_wacz,
+)
 
 _WRITTEN: dict[str, tuple[str, str]] = {
     # The frame of every page
@@ -75,7 +84,7 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "which.all": ("All captures", "Toutes les captures"),
     "sort.relevance": ("Best match first", "Plus pertinentes d’abord"),
     "sort.newest": ("Newest first", "Plus récentes d’abord"),
-    "sort.oldest": ("Oldest first", "Plus anciennes d’abord"),
+    "sort.oldest": ("First captured first", "Premières capturées d’abord"),
     "language.en": ("English", "Anglais"),
     "language.fr": ("French", "Français"),
     "type.html": ("Web page", "Page web"),
@@ -374,5 +383,15 @@ _WRITTEN: dict[str, tuple[str, str]] = {
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     key: (english, french.replace("␣", "\u00a0"))
-    for key, (english, french) in (_WRITTEN | texts_storage.WRITTEN).items()
+    for key, (english, french) in (
+        _WRITTEN
+        | texts_api.WRITTEN
+        | texts_changes.WRITTEN
+        | texts_cite.WRITTEN
+        | texts_history.WRITTEN
+        | texts_replay.WRITTEN
+        | texts_search.WRITTEN
+        | texts_storage.WRITTEN
+        | texts_wacz.WRITTEN
+    ).items()
 }

@@ -12,13 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from healtharchive.model.errors import DatabaseUnavailable, NotFound, SchemaMissing
+from healtharchive.model.errors import BadInput, DatabaseUnavailable, NotFound, SchemaMissing
+from healtharchive.web.comparers import LiveUnavailable
 from healtharchive.web.finding import IndexUnavailable
 from healtharchive.web.headers import ARCHIVED_HEADERS, PAGE_HEADERS
+from healtharchive.web.preparing import BeingPrepared, BeingRepaired
 from healtharchive.web.reading import StorageUnavailable
 from healtharchive.web.visit import Visit
 
 RETRY_AFTER_SECONDS = 60
+PREPARED_AFTER_SECONDS = 5
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +33,15 @@ class Missing(NotFound):
         self.key = key
         self.values = values
         self.live_url = live_url
+
+
+class Unusable(BadInput):
+    """A parameter or header that cannot be used; `key` and `values` name its sentence."""
+
+    def __init__(self, key: str, /, **values: object) -> None:
+        super().__init__(f"{key} {values}")
+        self.key = key
+        self.values = values
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +56,16 @@ class Trouble:
 def install(app: FastAPI) -> None:
     """Give the app a clear answer to everything that can go wrong."""
     app.add_exception_handler(Missing, _missing)
+    app.add_exception_handler(Unusable, _not_usable)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _unusable)
     for kind in (DatabaseUnavailable, SchemaMissing, DBAPIError, PoolTimeout):
         app.add_exception_handler(kind, _no_database)
     app.add_exception_handler(StorageUnavailable, _no_storage)
+    app.add_exception_handler(BeingRepaired, _in_repair)
+    app.add_exception_handler(BeingPrepared, _in_preparation)
     app.add_exception_handler(IndexUnavailable, _no_index)
+    app.add_exception_handler(LiveUnavailable, _no_live)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -74,6 +90,11 @@ def _missing(request: Request, error: Exception) -> Response:
     return _page(visit, Trouble(404, visit.say(error.key, **error.values), error.live_url))
 
 
+def _not_usable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unusable)
+    return answer(request, 400, error.key, **error.values)
+
+
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code if error.status_code in (404, 405) else 404
@@ -83,6 +104,10 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _unusable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    for place in (each["loc"] for each in error.errors()):
+        if place[0] == "query":
+            return answer(request, 400, "trouble.400.value", name=place[-1])
     # Only addresses are typed; a form's fields are checked by `form` and answered on its own page.
     return answer(request, 404, "trouble.404.page")
 
@@ -95,8 +120,23 @@ def _no_storage(request: Request, error: Exception) -> Response:
     return _unavailable(request, error, "storage")
 
 
+def _in_repair(request: Request, error: Exception) -> Response:
+    return _unavailable(request, error, "repair")
+
+
+def _in_preparation(request: Request, error: Exception) -> Response:
+    response = answer(request, 503, "trouble.503.prepare")
+    response.headers["Retry-After"] = str(PREPARED_AFTER_SECONDS)
+    return response
+
+
 def _no_index(request: Request, error: Exception) -> Response:
     return _unavailable(request, error, "index")
+
+
+def _no_live(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LiveUnavailable)
+    return _unavailable(request, error, error.key)
 
 
 def _unavailable(request: Request, error: Exception, what: str) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -17,11 +17,15 @@ from healtharchive.model.database import Database
 from healtharchive.model.wire import to_plain
 from healtharchive.settings import Settings
 from healtharchive.web import language as words
+from healtharchive.web.comparers import Comparers
 from healtharchive.web.language import Language
+from healtharchive.web.preparing import Preparing
 from healtharchive.web.reading import Readers
+from healtharchive.web.replay_place import ReplayPlace
 
 PLACES = {"campaign": "campaigns", "job": "jobs"}
-BODIES = ("/raw/", "/at/")  # addresses of archived bodies, which are shown in a frame
+# Addresses of archived bodies, which are shown in a frame or as a picture.
+BODIES = ("/raw/", "/at/", "/thumbnail/", "/screenshot/")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Site:
     readers: Readers
     templates: Environment
     stylesheet: str  # its address, which changes with its content
+    port: int = 0  # that the pages are served on
+    preparing: Preparing = field(default_factory=Preparing)
+    comparers: Comparers = field(default_factory=Comparers)
+    replay: ReplayPlace | None = None  # None: nobody serves archived pages' own origin
 
 
 class Visit:

@@ -1,4 +1,4 @@
-"""What a ZIP's directory needs of each segment, so that a WACZ can be laid out without reading it."""
+"""What a ZIP's directory needs of each segment, so that a WACZ is laid out without reading it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,169 @@
+"""A WACZ of one capture alone: its records, what accompanies them, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from healtharchive import __version__
+from healtharchive.model.errors import BadInput
+from healtharchive.search.segment_bytes import Stretch, read_stretch
+from healtharchive.search.stored import Stored, find
+from healtharchive.warc import wacz
+from healtharchive.warc.cdxj import cdxj_lines
+from healtharchive.warc.reader import WarcRecord, read_record, read_records
+from healtharchive.warc.wacz import Entry, Part
+from healtharchive.warc.wacz_package import (
+    About,
+    Page,
+    index_blocks,
+    index_head,
+    package,
+    package_digest,
+    page_lines,
+)
+
+LARGEST_BYTES = 500_000_000
+LONGEST_SPAN_BYTES = 64_000_000  # of what was recorded between two captures
+PIECE_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOrder:
+    """Which capture, and what is known of it. Its record is `record`, in a file of `file_bytes`.
+
+    What accompanies it lies between `span_start` and the record. `original` holds its body when it
+    is a revisit. `made_at` is now; `state_dir` has the key to sign with.
+    """
+
+    capture_id: int
+    record: Stored
+    file_bytes: int
+    span_start: int
+    original: Stored | None
+    url: str
+    title: str
+    captured_at: datetime
+    made_at: datetime
+    segment: str
+    segment_sha256: str
+    state_dir: str
+
+
+def one_page(order: PageOrder) -> Iterator[bytes]:
+    """The signed WACZ in pieces. What `read_stretch` and `find` raise passes through.
+
+    MemoryError when it would be larger than LARGEST_BYTES.
+    """
+    size = order.record.length + (order.original.length if order.original else 0)
+    if size > LARGEST_BYTES:
+        raise MemoryError
+    with tempfile.TemporaryDirectory(prefix="one-page-") as directory:
+        path = Path(directory) / f"capture-{order.capture_id}.warc.gz"
+        with path.open("wb") as stream:
+            _write_records(order, Path(directory), stream)
+        layout = wacz.lay_out(_entries(order, path))
+        for part in layout.parts:
+            if part.derived:
+                with path.open("rb") as stream:
+                    while piece := stream.read(PIECE_BYTES):
+                        yield piece
+            else:
+                yield part.literal
+
+
+def _write_records(order: PageOrder, directory: Path, out: BinaryIO) -> None:
+    """The capture's request, its companions and itself; then the original of a revisit."""
+    record = order.record
+    start = max(order.span_start, record.offset - LONGEST_SPAN_BYTES)
+    if start != order.span_start:
+        start = record.offset  # too much lies between: the record alone
+    length = record.offset + record.length - start
+    span = directory / "span"
+    with span.open("wb") as stream:
+        stored = Stored(record.path, start, length, record.copies)
+        stream.writelines(read_stretch(Stretch(stored, order.file_bytes)))
+    own = read_record(span, record.offset - start, record.length)
+    with span.open("rb") as stream:
+        for each in read_records(span):
+            if isinstance(each, WarcRecord) and _belongs(each, own):
+                stream.seek(each.offset)
+                out.write(stream.read(each.length))
+    span.unlink()
+    if order.original is not None:
+        out.writelines(find(order.original).raw())
+
+
+def _belongs(record: WarcRecord, own: WarcRecord) -> bool:
+    if record.offset == own.offset:
+        return True
+    about = [
+        *record.headers.all("WARC-Concurrent-To"),
+        *record.headers.all("WARC-Refers-To"),
+    ]
+    return own.record_id in about
+
+
+def _entries(order: PageOrder, path: Path) -> list[Entry]:
+    entries = [_archive(path)]
+    lines = sorted(line.to_text().encode() + b"\n" for line in cdxj_lines(path))
+    if not lines:
+        raise BadInput(f"Capture {order.capture_id} has no index line.")
+    members = list(index_blocks(lines))
+    page = Page(order.url, order.captured_at, order.title)
+    small = [
+        (wacz.INDEX_NAME, b"".join(member for member, _ in members)),
+        (wacz.IDX_NAME, index_head() + b"".join(line for _, line in members)),
+        (wacz.PAGES_NAME, b"".join(page_lines("Pages", [page], "pages"))),
+    ]
+    entries += [wacz.literal_entry(name, data, zlib.crc32(data)) for name, data in small]
+    software = f"HealthArchive {__version__}"
+    about = About(order.title, "One archived page. Not current advice.", order.made_at, software)
+    package_json = package(about, entries, _provenance(order))
+    package_hash = f"sha256:{hashlib.sha256(package_json).hexdigest()}"
+    signed = _signed(order, package_hash, software)
+    digest_json = package_digest(package_json, signed)
+    for name, data in ((wacz.PACKAGE_NAME, package_json), (wacz.DIGEST_NAME, digest_json)):
+        entries.append(wacz.literal_entry(name, data, zlib.crc32(data)))
+    return entries
+
+
+def _signed(order: PageOrder, package_hash: str, software: str) -> object:
+    """The signature; None where the library for it is not installed: the page is whole without."""
+    try:
+        from healtharchive.warc.wacz_signing import signer
+    except ImportError:
+        return None
+    return signer(Path(order.state_dir)).signed(package_hash, order.made_at, software)
+
+
+def _archive(path: Path) -> Entry:
+    crc32, size, digest = 0, 0, hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            crc32 = zlib.crc32(piece, crc32)
+            digest.update(piece)
+            size += len(piece)
+    parts = (Part(size, derived=path.name),)
+    return Entry(wacz.ARCHIVE + path.name, parts, size, crc32, digest.hexdigest())
+
+
+def _provenance(order: PageOrder) -> dict[str, object]:
+    """Where the record lies in the archive: the chain to the sealed file and its manifest."""
+    return {
+        "mainPageUrl": order.url,
+        "mainPageDate": order.captured_at.isoformat(),
+        "healtharchive": {
+            "capture": order.capture_id,
+            "segment": order.segment,
+            "segment_sha256": order.segment_sha256,
+            "record_offset": order.record.offset,
+            "record_length": order.record.length,
+        },
+    }

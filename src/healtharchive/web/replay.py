@@ -1,0 +1,56 @@
+"""The page that an archived page is replayed in: our banner, and the other origin's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from healtharchive.web import replay_place
+from healtharchive.web.archived import found_holding, require_reachable
+from healtharchive.web.headers import PAGE_POLICY
+from healtharchive.web.trouble import Missing
+from healtharchive.web.visit import SiteDep, VisitDep
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayFacts:
+    """What is shown, and where: `frame` is the address of the replayed page on its own origin."""
+
+    id: int
+    url: str
+    title: str | None
+    captured_at: datetime
+    source: str
+    source_name: str
+    campaign: str | None
+    frame: str
+
+
+@router.get("/{language}/replay/{capture_id}")
+def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
+    """A capture replayed with its scripts, styles and pictures, all of them from the archive."""
+    if site.replay is None or not replay_place.installed():
+        raise Missing("trouble.404.replay")
+    with site.database.read() as connection:
+        holding = found_holding(connection, capture_id)
+    require_reachable(site, holding)
+    origin = site.replay.origin(visit.request.url)
+    facts = ReplayFacts(
+        id=holding.id,
+        url=holding.url,
+        title=holding.title,
+        captured_at=holding.captured_at,
+        source=holding.source,
+        source_name=holding.source_name,
+        campaign=holding.campaign,
+        frame=f"{origin}/show/{holding.id}",
+    )
+    response = visit.answer("replay.html", facts, replayed=facts, sandbox=replay_place.SANDBOX)
+    policy = PAGE_POLICY.replace("frame-src 'self'", f"frame-src {origin}")
+    response.headers["Content-Security-Policy"] = policy
+    return response

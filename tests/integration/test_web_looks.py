@@ -1,0 +1,122 @@
+"""The pages as a browser lays them out: on a phone and a desk, by day and night, for every reader.
+
+axe-core (WCAG 2.2 AA) is the judge of contrast, names, roles and target sizes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Request
+
+from tests.lab.front_site import built
+from tests.lab.looks import LANGUAGES, PAGES, SCHEMES, SIZES, Looks, looks
+from tests.lab.processes import ROOT
+
+FIRST_LOAD_BYTES = 100_000
+ARCHIVED = ("/raw/", "/at/")  # what was archived is as large as it is
+AXE = ROOT / "build" / "front" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN_AXE = """async (tags) => {
+  const found = await axe.run(document, {
+    runOnly: { type: "tag", values: tags },
+    rules: { "target-size": { enabled: true } },
+    iframes: false,
+  });
+  return found.violations.map((each) => ({
+    rule: each.id,
+    impact: each.impact,
+    nodes: each.nodes.map((node) => `${node.target} ${node.failureSummary}`),
+  }));
+}"""
+WIDER = "() => document.scrollingElement.scrollWidth - window.innerWidth"
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looks]:
+    with looks(tmp_path_factory.mktemp("archive")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    built()  # installs the lab's packages where they are not
+    return AXE.read_text(encoding="utf-8")
+
+
+def violations(page: Page, axe: str) -> Any:
+    page.evaluate(axe)
+    return page.evaluate(RUN_AXE, RULES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_fits_and_can_be_read_by_everybody(
+    seen: Looks, axe: str, name: str, language: str
+) -> None:
+    for scheme, size in itertools.product(SCHEMES, SIZES):
+        with seen.reader(scheme, size) as someone:
+            page = seen.visit(someone, language, name)
+            assert page.evaluate(WIDER) <= 0, f"{scheme} {size}: it scrolls sideways"
+            assert violations(page, axe) == [], f"{scheme} {size}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_first_visit_is_light_and_asks_nobody_else(seen: Looks, name: str, language: str) -> None:
+    with seen.reader("light", "phone") as someone:
+        finished: list[Request] = []
+        someone.context.on("requestfinished", lambda request: finished.append(request))
+        page = seen.visit(someone, language, name)
+        page.wait_for_load_state("networkidle")
+        assert someone.left == []
+        sizes = {
+            request.url: request.sizes()["responseBodySize"]
+            for request in finished
+            if not request.url.removeprefix(seen.served.site).startswith(ARCHIVED)
+        }
+        assert sizes
+        assert sum(sizes.values()) <= FIRST_LOAD_BYTES, sizes
+
+
+def test_the_judge_sees_what_is_wrong(seen: Looks, axe: str) -> None:
+    with seen.reader("light", "desk") as someone:
+        page = seen.visit(someone, "en", "results")
+        page.evaluate("() => { document.querySelector('.hits .url').style.color = '#bbbbbb' }")
+        page.evaluate("() => { document.querySelector('label').remove() }")
+        found = {each["rule"] for each in violations(page, axe)}
+        assert {"color-contrast", "label"} <= found
+        page.evaluate("() => { document.querySelector('h1').style.width = '200vw' }")
+        page.evaluate("() => { document.querySelector('h1').style.maxWidth = 'none' }")
+        assert page.evaluate(WIDER) > 0
+
+
+def test_a_calendar_on_paper_is_black_on_white_and_without_what_cannot_be_clicked(
+    seen: Looks,
+) -> None:
+    with seen.reader("dark", "desk") as someone:
+        page = seen.visit(someone, "en", "history")
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.locator(".calendar table").count() == 12
+        assert page.locator("h1").is_visible()
+        assert not page.locator(".masthead nav").is_visible()
+        assert not page.locator("footer").is_visible()
+        colours = page.evaluate(
+            "() => [getComputedStyle(document.documentElement).backgroundColor, "
+            "getComputedStyle(document.body).color]"
+        )
+        assert colours == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+
+
+def test_the_thumbnails_are_drawn(seen: Looks) -> None:
+    with seen.reader("light", "desk") as someone:
+        page = seen.visit(someone, "en", "results")
+        page.wait_for_load_state("networkidle")
+        widths = page.evaluate(
+            "() => [...document.querySelectorAll('.hits img')].map((each) => each.naturalWidth)"
+        )
+        assert widths
+        assert set(widths) == {320}
