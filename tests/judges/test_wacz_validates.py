@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.collections import Editions, on_sqlite
+from tests.lab.judges import program
 
 COLLECTIONS = (["--job", "1"], ["--job", "2"], ["--source", "lab"], ["--campaign", "annual-2026"])
 
@@ -21,7 +22,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Editions:
 
 def validate(file: Path) -> subprocess.CompletedProcess[str]:
     """The judge's word."""
-    command = [sys.executable, "-m", "wacz.main", "validate", "-f", str(file)]
+    command = [str(program("wacz")), "validate", "-f", str(file)]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 

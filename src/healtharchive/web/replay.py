@@ -8,11 +8,14 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from healtharchive.model.collection import CollectionKind, CollectionName
+from healtharchive.model.holdings import Holding
 from healtharchive.web import replay_place
 from healtharchive.web.archived import found_holding, require_reachable
 from healtharchive.web.headers import PAGE_POLICY
 from healtharchive.web.trouble import Missing
 from healtharchive.web.visit import SiteDep, VisitDep
+from healtharchive.web.wacz import prepared_for
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,6 +42,7 @@ def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
     with site.database.read() as connection:
         holding = found_holding(connection, capture_id)
     require_reachable(site, holding)
+    prepared_for(site, job_of(holding))
     origin = site.replay.origin(visit.request.url)
     facts = ReplayFacts(
         id=holding.id,
@@ -54,3 +58,8 @@ def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
     policy = PAGE_POLICY.replace("frame-src 'self'", f"frame-src {origin}")
     response.headers["Content-Security-Policy"] = policy
     return response
+
+
+def job_of(holding: Holding) -> CollectionName:
+    """The collection that a capture is replayed from: all that its job captured."""
+    return CollectionName(CollectionKind.JOB, str(holding.job_id))

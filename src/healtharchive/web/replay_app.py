@@ -18,6 +18,8 @@ from healtharchive.web import replay_place, trouble, wacz
 from healtharchive.web.archived import found_holding
 from healtharchive.web.doorway import timestamp14
 from healtharchive.web.headers import EVERYWHERE, HeadAsGet, SafeHeaders
+from healtharchive.web.limits import Allowance, Limited, networks
+from healtharchive.web.replay import job_of
 from healtharchive.web.visit import Site, SiteDep
 
 router = APIRouter(include_in_schema=False)
@@ -40,6 +42,12 @@ def create_replay_app(site: Site) -> FastAPI:
     app.include_router(router)
     app.include_router(wacz.router)
     trouble.install(app)
+    app.add_middleware(
+        Limited,
+        allowance=Allowance(site.settings.requests_per_second, site.settings.requests_burst),
+        proxies=networks(site.settings.trusted_proxies),
+        clock=site.clock,
+    )
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     return app
@@ -50,9 +58,11 @@ def show(capture_id: int, request: Request, site: SiteDep) -> Response:
     """The archived page, run by replayweb.page from its job's WACZ."""
     with site.database.read() as connection:
         holding = found_holding(connection, capture_id)
+    job = wacz.prepared_for(site, job_of(holding))
     page = site.templates.get_template("replay_show.html").render(
         source=f"/api/wacz/job/{holding.job_id}.wacz",
-        collection=f"job-{holding.job_id}",
+        # The browser keeps what it read of an index under this name, also when the index changes.
+        collection=f"job-{holding.job_id}-{job.layout.etag[:16]}",
         url=holding.url,
         timestamp=timestamp14(holding.captured_at),
     )
