@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 REPLAY := src/healtharchive/web/replay_assets
+HTMX := src/healtharchive/web/static/htmx
 N ?= 50
 SEED ?= 1
 RUNS ?= 1
@@ -18,7 +19,7 @@ ENGINE ?= http
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: packages $(VENV)/.ready build/front/.built build/judges/.ready $(REPLAY)/VERSION ## Debian packages (as root), the Python environment in .venv, replayweb.page, the lab's built site, the judges' packages
+setup: packages $(VENV)/.ready build/front/.built build/judges/.ready $(REPLAY)/VERSION $(HTMX)/VERSION ## Debian packages (as root), the Python environment in .venv, replayweb.page, htmx, the lab's built site, the judges' packages
 
 packages:
 	@scripts/debian-packages
@@ -32,6 +33,10 @@ build/front/.built: $(shell find tests/lab/front -type f ! -name '*.py*') script
 
 $(REPLAY)/VERSION: scripts/replay-web | packages
 	@scripts/replay-web
+	@touch $@
+
+$(HTMX)/VERSION: scripts/htmx | packages
+	@scripts/htmx
 	@touch $@
 
 $(VENV)/.bench-ready: requirements/bench.lock $(VENV)/.ready
@@ -98,6 +103,7 @@ pictures: setup ## screenshots of the main pages into build/pictures: both langu
 
 docs: setup ## the reference pages that are made from code
 	$(RUN)/python -m healtharchive.settings.reference > docs/reference/settings.md
+	$(RUN)/python -m healtharchive.web.metrics_reference > docs/reference/metrics.md
 
 lock: setup ## resolve the newest versions anew, with the hashes of every file of each
 	@scripts/lock "$(RUN)"

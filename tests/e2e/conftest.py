@@ -1,7 +1,8 @@
-"""The archive that the readers of these tests visit: the front site, captured, and gone."""
+"""The archives that the readers of these tests visit, of sites that are gone."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.lab.archive import Archive
+from tests.lab.clinic import Clinic, twice_captured
 from tests.lab.front_site import FrontSite, front_site
 from tests.lab.reader import Served, chromium, served
 
@@ -43,6 +45,19 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
             archive.wait_until_settled(seconds=CAPTURE_SECONDS, worker=worker)
     with served(archive) as pages:
         yield Library(archive, site, pages)
+
+
+@pytest.fixture(scope="session")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """The archive of a site that was there twice and is not any more: nobody may knock there."""
+    with (
+        twice_captured(tmp_path_factory.mktemp("clinic")) as made,
+        socket.create_server(("127.0.0.1", made.port)) as door,
+    ):
+        door.setblocking(False)
+        yield made
+        with pytest.raises(BlockingIOError):
+            door.accept()
 
 
 @pytest.fixture(scope="session")

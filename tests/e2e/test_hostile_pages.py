@@ -27,7 +27,9 @@ ATTEMPTS: dict[str, tuple[str, ...]] = {
     "open": ("window.open('STRANGER/open')", "window.open('STRANGER/open', '_top')"),
     "message": (
         "for (let each = window, n = 0; n < 9; n++, each = each.parent) "
-        "each.postMessage({type: 'urlchange', url: 'STRANGER/'}, '*')",
+        "each.postMessage({type: 'urlchange', url: 'STRANGER/', ts: '20200101000000'}, '*')",
+        "for (let each = window, n = 0; n < 9; n++, each = each.parent) "
+        "each.postMessage({type: 'urlchange', url: 'HERE/cookie', ts: '20200101000000'}, '*')",
     ),
     "worker": (
         "navigator.serviceWorker.register('/evil/sw.js', {scope: '/'})",
@@ -102,7 +104,7 @@ def trap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trap]:
         with answering(answer) as site:
             archive.set_up(source_toml(site.url))
             with served(archive) as pages:
-                places = {"STRANGER": stranger.url, "SITE": pages.site}
+                places = {"STRANGER": stranger.url, "SITE": pages.site, "HERE": site.url}
                 for name, steps in ATTEMPTS.items():
                     written[f"/{name}"] = page(tuple(told(step, places) for step in steps))
                 archive.run("create-job", "--source", "hostile")
@@ -162,6 +164,9 @@ def test_an_attempt_gets_nowhere(trap: Trap, browser: Browser, name: str) -> Non
         assert len(opened) == 1
         assert person.page.url.startswith(f"{trap.served.site}/en/replay/")
         assert shown == []
+        # Whatever the page says of itself, what stands around it is the true capture's.
+        assert person.page.locator("main .url").inner_text() == f"{trap.site_url}/{name}"
+        assert person.page.locator("main h1").inner_text() == "Hostile"
         assert trap.stranger.asked == []
         assert person.page.evaluate("Object.keys(localStorage)") == []
         assert person.page.evaluate("document.cookie") == ""
@@ -172,3 +177,71 @@ def test_an_attempt_gets_nowhere(trap: Trap, browser: Browser, name: str) -> Non
         assert scopes == [f"{trap.served.replay}/replay/"]
         stolen = [frame.evaluate("window.stolen || ''") for frame in person.page.frames]
         assert httpx.get(f"{trap.served.site}/api/jobs", trust_env=False).text not in stolen
+
+
+# What the whole frame may say, if an archived page ever got hold of it. HERE is the captured site.
+UNKNOWN = ("HERE/not-captured", "HERE/<img/src=x/onerror=alert(1)>", "STRANGER/")
+UNUSABLE: tuple[dict[str, object], ...] = (
+    {"url": "javascript:alert(1)"},
+    {"url": "/en/jobs"},
+    {"url": "HERE/storage", "ts": "../../../api/jobs"},
+    {"url": "HERE/storage", "ts": {"toString": 1}},
+    {"url": ["HERE/storage"], "ts": "2020"},
+    {"url": "HERE/storage", "type": "other"},
+)
+
+
+def test_a_frame_that_lies_changes_nothing(trap: Trap, browser: Browser) -> None:
+    places = {"STRANGER": trap.stranger.url, "HERE": trap.site_url}
+    forged = {"type": "urlchange", "ts": "20200101000000", "title": "Buy this"}
+    trap.stranger.asked.clear()
+
+    def forge(**said: object) -> None:
+        """Said to the archive's page in the name of the frame around the archived page."""
+        show = next(each for each in person.page.frames if "/show/" in each.url)
+        message = told(json.dumps({**forged, **said}), places)
+        show.evaluate(f"parent.postMessage({message}, '*')")
+
+    with reader(browser, trap.served) as person:
+        visit(person, trap, "dialog")
+        true = around(person)
+        absent = person.page.locator("[data-absent]")
+        for url in UNKNOWN:
+            forge(url=url)
+            absent.wait_for(state="visible")
+            assert around(person) == true, url
+            person.page.evaluate("document.querySelector('[data-absent]').hidden = true")
+        for said in UNUSABLE:
+            forge(**said)
+            assert around(person) == true, said
+        # It can ask for another capture, and gets what is true of that one.
+        forge(url="HERE/storage")
+        person.page.wait_for_url(f"**/en/replay/{trap.capture_of('storage')}")
+        followed = around(person)
+        person.page.goto(person.page.url)
+        assert around(person) == followed
+        assert followed != true
+        assert trap.stranger.asked == []
+
+
+def test_only_the_frame_itself_is_listened_to(trap: Trap, browser: Browser) -> None:
+    asked = {"type": "urlchange", "ts": "20200101000000", "url": f"{trap.site_url}/storage"}
+    with reader(browser, trap.served) as person:
+        visit(person, trap, "dialog")
+        true = around(person)
+        person.page.evaluate("window.heard = 0; addEventListener('message', () => heard++)")
+        archived = next(each for each in person.page.frames if "mp_/" in each.url)
+        archived.evaluate(f"window.top.postMessage({json.dumps(asked)}, '*')")
+        person.page.wait_for_function("heard > 0")
+        person.page.evaluate("fetch('/health/live').then(answer => answer.text())")
+        assert [url for url in person.asked if "/replay/at/" in url] == []
+        assert around(person) == true
+
+
+def around(person: Reader) -> object:
+    """All that stands around the frame: texts, links, address and title."""
+    return person.page.evaluate(
+        "[location.href, document.title, document.querySelector('main .url').textContent, "
+        "...[...document.querySelectorAll('main p:not([data-absent]), main h1, main a')]"
+        ".map(each => each.textContent + each.href + each.innerHTML)]"
+    )

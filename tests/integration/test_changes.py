@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, event, select
 
 from healtharchive.model.changes import ListedChange, Place, Wish, compared_upto, list_changes
 from healtharchive.model.database import Database
 from healtharchive.model.errors import LeaseLost
 from healtharchive.model.orders import IndexOrder
+from healtharchive.model.samples import sample_of_job
 from healtharchive.model.tables import changes
 from healtharchive.search.compare import edition
 from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.pipeline import Tools, index_job
 from healtharchive.search.rebuild import rebuild
+from healtharchive.warc.cdxj import stored_key
 from tests.lab.captured import (
     FIRST_MOMENT,
     SITE,
@@ -101,6 +105,61 @@ SECOND = tuple(page(path, text, LATER) for path, text in EDITS.items())
 @pytest.fixture
 def archive(database: Database, tmp_path: Path) -> Archive:
     return Archive(database, tmp_path / "jobs", tmp_path / "search")
+
+
+@contextmanager
+def statements(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
+    """What is asked of the database meanwhile, with its parameters."""
+    said: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        said.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+
+
+def test_a_sample_is_spread_over_the_job_and_fetches_no_more_than_itself(archive: Archive) -> None:
+    pages = [page(f"/{number:03}", f"{TEXT} Page {number}.") for number in range(60)]
+    job_id = archive.edition("annual-2026", *pages).job_id
+    with archive.database.read() as connection:
+        with statements(connection) as said:
+            chosen = sample_of_job(connection, job_id, 10)
+        fetched = sum(
+            connection.exec_driver_sql(f"SELECT count(*) FROM ({statement}) AS asked", parameters)
+            .scalars()
+            .one()
+            for statement, parameters in said
+        )
+        whole = sample_of_job(connection, job_id, 60)
+    assert len(whole) == 60
+    assert fetched <= 1 + 10 + 10
+    offsets = [int(key.rpartition(":")[2]) for key in whole]
+    offsets.sort()
+    places = sorted(offsets.index(int(key.rpartition(":")[2])) for key in chosen)
+    assert len(places) == 10
+    assert all(place // 6 == step for step, place in enumerate(places))
+
+
+def plan_of(archive: Archive, url: str) -> str:
+    """How the database finds the changes of a page, as an index would let it."""
+    with archive.database.read() as connection:
+        with statements(connection) as said:
+            assert list_changes(connection, Wish(url=url, url_key=stored_key(url)))
+        if not archive.database.is_sqlite:
+            connection.exec_driver_sql("SET enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN" if archive.database.is_sqlite else "EXPLAIN"
+        ((statement, parameters),) = said
+        return str(connection.exec_driver_sql(f"{explain} {statement}", parameters).all())
+
+
+def test_the_changes_of_a_page_are_found_by_its_key(archive: Archive) -> None:
+    archive.edition("annual-2026", *FIRST)
+    archive.edition("annual-2027", *SECOND)
+    assert "ix_changes_url_key" in plan_of(archive, SITE + "/dose")
 
 
 def test_the_second_edition_is_compared_with_the_first(archive: Archive) -> None:

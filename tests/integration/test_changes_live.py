@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,9 +20,12 @@ from starlette.testclient import TestClient
 from healtharchive.model.source import ScopeRules, Seed, SourceDefinition
 from healtharchive.model.sources import upsert_source
 from healtharchive.model.tables import captures
+from healtharchive.model.wire import from_line, to_line
 from healtharchive.search.compare import live
 from healtharchive.search.compare.live import LiveFailed, LiveOrder, fetch_live
+from healtharchive.search.compare.request import Compared, CompareOrder, Side
 from healtharchive.web.app import app_of, create_site
+from healtharchive.web.comparers import Comparers, LiveUnavailable
 from tests.integration.test_changes_on_the_web import Archive, html
 from tests.lab.captured import Page
 from tests.lab.queue import ACTOR
@@ -56,6 +64,21 @@ def test_the_page_of_today_is_read() -> None:
         found = fetch_live(order_for(site))
         assert "50 mg" in found.page.text
         assert site.asked == [(HOST, "/robots.txt"), (HOST, "/page")]
+
+
+def test_a_fetch_that_is_killed_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    meanwhile: list[list[str]] = []
+
+    def page(_host: str, _path: str) -> Answer:
+        meanwhile.append(os.listdir(tmp_path))
+        return Answer(TODAY)
+
+    with answering(page) as site:
+        fetch_live(order_for(site, obey_robots=False))
+    assert meanwhile == [[]]
 
 
 def test_nobody_is_led_to_a_private_address() -> None:
@@ -111,11 +134,64 @@ def test_what_is_no_page_is_said(answer: Answer, reason: str) -> None:
         fetch_live(order_for(site))
 
 
-def test_a_huge_page_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_five_redirects_are_followed_and_no_sixth() -> None:
+    steps = [(f"/{left}", redirect(f"/{left - 1}" if left > 1 else "/page")) for left in range(7)]
+    with one_page(*steps) as site:
+        assert fetch_live(order_for(site, "/5")).url == site.url + "/page"
+        with pytest.raises(LiveFailed, match="more than 5 times"):
+            fetch_live(order_for(site, "/6"))
+
+
+HUGE = b"<html><body>" + b"<p>So much text.</p>" * 50_000
+GZIPPED = gzip.compress(TODAY)
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "reason"),
+    [
+        (HUGE, "identity", "not all there .length"),
+        (gzip.compress(HUGE), "gzip", "longer than 20000 bytes"),
+        (GZIPPED[:-20], "gzip", "cut off"),
+        (GZIPPED[:20] + b"damaged" + GZIPPED[27:], "gzip", "damaged"),
+    ],
+)
+def test_a_page_that_is_not_whole_is_not_compared(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, coding: str, reason: str
+) -> None:
     monkeypatch.setattr(live, "PAGE_BYTES", 20_000)
-    huge = b"<html><body>" + b"<p>So much text.</p>" * 50_000
-    with one_page(("/page", Answer(huge))) as site:
-        assert 0 < len(fetch_live(order_for(site)).page.text) < 20_000
+    headers = (("Content-Type", "text/html"), ("Content-Encoding", coding))
+    with (
+        one_page(("/page", Answer(body, 200, headers))) as site,
+        pytest.raises(LiveFailed, match=reason),
+    ):
+        fetch_live(order_for(site))
+
+
+HANGING = """
+import runpy, socket, threading
+from healtharchive.search.compare import live
+live.TOTAL_SECONDS = 0.5
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+runpy.run_module("healtharchive.search.compare", run_name="__main__")
+"""
+
+
+def test_a_name_that_is_looked_up_for_ever_holds_up_no_answer() -> None:
+    order = CompareOrder(
+        Side("Page", "A page."), Side(live=LiveOrder("http://a.example/", AGENT, ("a.example",)))
+    )
+    command = (sys.executable, "-c", HANGING)
+    answer = subprocess.run(
+        command, input=to_line(order), stdout=subprocess.PIPE, timeout=60, check=True
+    )
+    compared = from_line(Compared, answer.stdout)
+    assert (compared.refused, compared.reason) == ("live", "the site did not answer in time")
+
+
+def test_a_child_that_is_late_with_todays_page_is_the_sites_fault() -> None:
+    order = CompareOrder(Side("Page", "A page."), Side(live=LiveOrder("http://a.example/", "", ())))
+    with pytest.raises(LiveUnavailable, match="within the deadline"):
+        Comparers(deadline_seconds=0.001).compare_live(order, 1.0)
 
 
 @pytest.fixture

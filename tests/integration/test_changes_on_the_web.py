@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +14,15 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from selectolax.lexbor import LexborHTMLParser
-from sqlalchemy import select, update
+from sqlalchemy import Connection, func, select, update
 from starlette.testclient import TestClient
 
 from healtharchive.model import schema
+from healtharchive.model.changes import note_compared
 from healtharchive.model.database import Database
+from healtharchive.model.samples import sample_of_job
 from healtharchive.model.tables import captures, segments
+from healtharchive.search.compare import texts
 from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.pipeline import Tools, index_job
@@ -224,6 +229,36 @@ def test_a_child_that_hangs_is_left_after_the_deadline(archive: Archive) -> None
         assert client.get(compare(archive, "/dose")).status_code == 503
 
 
+def test_what_sites_have_in_common_is_found_once_and_in_turn(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampled: list[int] = []
+
+    def sample(connection: Connection, job_id: int, size: int) -> list[str]:
+        sampled.append(job_id)
+        return sample_of_job(connection, job_id, size)
+
+    monkeypatch.setattr(texts, "sample_of_job", sample)
+    comparers = Comparers(limit=1)
+    comparers._turns._queue_seconds = 0.01
+    site = replace(create_site(archive.settings, archive.database), comparers=comparers)
+    with TestClient(app_of(site), raise_server_exceptions=False) as client:
+        comparers._turns.take()
+        assert client.get(compare(archive, "/menu")).status_code == 503
+        assert sampled == []
+        comparers._turns.give_back()
+        for path in ("/menu", "/dose"):
+            assert client.get(compare(archive, path)).status_code == 200
+            assert len(sampled) == 2  # one for each edition
+        with archive.database.begin() as connection:
+            note_compared(connection, sampled[0], 0)
+        assert client.get(compare(archive, "/menu")).status_code == 200
+        assert sampled[2:] == sampled[:1]
+    with archive.database.begin() as connection:
+        newest = select(func.max(captures.c.id)).where(captures.c.job_id == sampled[0])
+        note_compared(connection, sampled[0], connection.execute(newest).scalar_one())
+
+
 def test_changes_are_listed_newest_or_gravest_first(site: httpx.Client) -> None:
     ranked = site.get("/api/changes?order=score").json()["changes"]
     assert [each["url"].removeprefix(SITE) for each in ranked][-1] == "/wording"
@@ -255,6 +290,28 @@ def test_a_wrong_wish_is_one_sentence(site: httpx.Client, query: str) -> None:
     answer = site.get(f"/api/changes?{query}")
     assert answer.status_code == 400
     assert answer.json()["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("order", "value", "number"),
+    [
+        ("time", "2026-01-24T00:00:00+00:00", -(10**30)),
+        ("time", "2026-01-24T00:00:00+00:00", -1),
+        ("time", "2026-01-24T00:00:00+00:00", 10**30),
+        ("time", "2026-01-24T00:00:00", 1),
+        ("time", "0001-01-01T00:00:00+14:00", 1),
+        ("score", float("nan"), 1),
+        ("score", float("inf"), 1),
+        ("score", 0.5, -(10**30)),
+    ],
+)
+def test_a_place_that_nobody_was_given_is_refused(
+    site: httpx.Client, order: str, value: object, number: int
+) -> None:
+    after = base64.urlsafe_b64encode(json.dumps([value, number]).encode()).decode()
+    answer = site.get("/api/changes", params={"order": order, "after": after})
+    assert answer.status_code == 400
+    assert "after" in answer.json()["sentence"]
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])

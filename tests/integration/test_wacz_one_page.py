@@ -6,8 +6,11 @@ import base64
 import hashlib
 import io
 import json
+import os
+import random
 import stat
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,11 +21,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from healtharchive.model.holdings import get_holding, segment_place
 from healtharchive.model.tables import captures
+from healtharchive.search.collection_page import PageOrder
 from healtharchive.warc.companions import TEXT_PREFIX, TEXT_TYPE, text_block
 from healtharchive.warc.reader import WarcRecord, read_records
 from healtharchive.warc.wacz_signing import KEY_NAME, signer
 from healtharchive.web.app import create_app
+from healtharchive.web.archived import place_of
+from healtharchive.web.reading import Readers, ReadOrder
 from tests.lab import warcs
 from tests.lab.captured import Page, add_segment, page_record
 from tests.lab.collections import Editions, expect_right, on_sqlite
@@ -36,6 +43,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Editions:
     """The editions, and a page with a request and a rendered text between two others."""
     made = on_sqlite(tmp_path_factory.mktemp("pages"))
     pages = [Page(f"/{name}", f"<p>{name}</p>".encode()) for name in ("before", "page", "after")]
+    pages.append(Page("/large.png", random.Random(3).randbytes(3_000_000), mime="image/png"))
     records = [each for page in pages for each in (*_companions(page), page_record(page))]
     add_segment(made.first, records, 3)
     made.index(made.first)
@@ -137,6 +145,40 @@ def verify(signed: dict[str, str], text: str) -> None:
     raw = base64.b64decode(signed["signature"])
     numbers = int.from_bytes(raw[:48], "big"), int.from_bytes(raw[48:], "big")
     key.verify(encode_dss_signature(*numbers), text.encode(), ec.ECDSA(hashes.SHA256()))
+
+
+def test_a_child_that_is_killed_leaves_nothing_behind(
+    archive: Editions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = _order(archive, f"{SITE}/large.png")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # the child's
+    with closing(Readers(limit=1)) as readers:
+        reading = readers.read(ReadOrder("one_page", order.record, one_page=order))
+        assert next(reading.body)
+        reading.body.close()  # as when a reader hangs up
+    assert os.listdir(tmp_path) == []
+
+
+def _order(archive: Editions, url: str) -> PageOrder:
+    with archive.database.read() as connection:
+        number = connection.execute(select(captures.c.id).where(captures.c.url == url)).scalar_one()
+        holding = get_holding(connection, number)
+        _, file_bytes, sha256 = segment_place(connection, holding.segment)
+        return PageOrder(
+            capture_id=number,
+            record=place_of(connection, holding),
+            file_bytes=file_bytes,
+            span_start=holding.record_offset,
+            span_stop=holding.record_offset + holding.record_length,
+            original=None,
+            url=url,
+            title="",
+            captured_at=holding.captured_at,
+            made_at=holding.captured_at,
+            segment=holding.segment,
+            segment_sha256=sha256,
+            state_dir=str(archive.settings.state_dir),
+        )
 
 
 def test_what_is_not_there_is_404(site: TestClient) -> None:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 import zlib
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from healtharchive.model.collection import CollectionKind, CollectionName
 from healtharchive.model.database import Database
 from healtharchive.model.orders import Report
-from healtharchive.model.tables import captures, segments
+from healtharchive.model.tables import segments
 from healtharchive.search import collection_prepare
-from healtharchive.search.collection import Collection, look
 from healtharchive.search.collection_after import prepare_for
 from healtharchive.search.collection_prepare import Prepared, prepare
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.pipeline import Tools
-from healtharchive.warc.wacz import Part
-from healtharchive.warc.wacz_holes import holes_of
-from tests.lab.collections import IMAGE, Editions, editions, expect_right, index_of
+from tests.lab.collections import Editions, editions
 from tests.lab.queue import ACTOR
-from tests.lab.wacz import LayoutFile
 
 JOB, SOURCE = CollectionKind.JOB, CollectionKind.SOURCE
 
@@ -98,38 +93,3 @@ def test_an_index_attempt_leaves_its_collections_prepared(
     prepare_for(archive.second, tools)
     assert "reindex-job" not in str(reports)  # a reason, no cure: nothing failed
     assert "is not there" in str(reports)
-
-
-def test_a_record_left_out_is_in_no_byte_of_it(
-    archive: Editions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with archive.database.read() as connection:
-        row = connection.execute(
-            select(segments.c.name, captures.c.record_offset, captures.c.record_length)
-            .join(segments, segments.c.id == captures.c.segment_id)
-            .where(captures.c.url == "https://www.example.org/map.png")
-        ).one()
-    left_out = {row.name: holes_of([(row.record_offset, row.record_length)])}
-
-    def without(connection: Connection, name: CollectionName) -> Collection:
-        found = look(connection, name)
-        return Collection(found.name, found.title, found.segments, left_out)
-
-    before = made(archive, JOB, "1")
-    monkeypatch.setattr(collection_prepare, "look", without)
-    after = made(archive, JOB, "1")
-    assert before.layout.size_bytes - after.layout.size_bytes > len(IMAGE)
-    monkeypatch.undo()
-    paths = {path.name: path for path in archive.segments(archive.first)}
-
-    def content(part: Part) -> bytes:
-        path = paths[part.segment] if part.segment else after.directory / part.derived
-        return path.read_bytes()[part.offset : part.offset + part.length]
-
-    with zipfile.ZipFile(LayoutFile(after.layout, content)) as wacz:  # type: ignore[arg-type]
-        expect_right(wacz)
-        lines = index_of(wacz)
-        assert [facts["url"] for _, _, facts in lines] == [
-            "https://www.example.org/",
-            "https://www.example.org/en/measles",
-        ]

@@ -181,6 +181,39 @@ def test_a_bad_parameter_of_the_list_is_400(site: httpx.Client, query: str, sent
     assert sentence in answer.json()["sentence"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/wacz/source/%00.wacz",
+        "/api/wacz/campaign/%0a%00.wacz",
+        "/api/wacz/job/%00.wacz",
+        "/en/campaign/%00",
+        "/en/source/%00",
+        "/api/holdings?url=%00",
+        "/raw/99999999999999999999999",
+    ],
+)
+def test_a_name_that_no_database_holds_is_not_there(site: httpx.Client, address: str) -> None:
+    answer = site.get(address)
+    assert answer.status_code in (400, 404), answer.text
+    if address.startswith("/api/"):
+        assert "\0" not in answer.json()["sentence"]
+
+
+def test_a_value_that_a_database_cannot_hold_is_no_outage(archive: Editions) -> None:
+    app = create_app(archive.settings, archive.database)
+
+    def ask() -> str:  # SQLite has such texts, PostgreSQL has none
+        with archive.database.read() as connection:
+            query = select(captures.c.id).where(captures.c.url == "\0")
+            return str(connection.execute(query).first())
+
+    app.add_api_route("/of/this/test/alone", ask)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        expected = 200 if archive.database.is_sqlite else 404
+        assert client.get("/of/this/test/alone").status_code == expected
+
+
 def test_too_many_requests_of_a_stranger_are_429_and_of_this_machine_not(
     archive: Editions,
 ) -> None:
@@ -204,6 +237,9 @@ def test_too_many_requests_of_a_stranger_are_429_and_of_this_machine_not(
         assert "x-content-type-options" in page.headers
         assert stranger.get("/static/style.css").status_code == 200
         assert stranger.get("/health/live").status_code == 200
+        assert stranger.get("/healthz").status_code == 200
+        for limited in ("/health/ready", "/healthANYTHING", "/health/live/x"):
+            assert stranger.get(limited).status_code == 429
     with TestClient(app, client=("127.0.0.1", 1)) as local:
         assert {local.get("/api/sources").status_code for _ in range(9)} == {200}
         proxied = {"X-Forwarded-For": "203.0.113.9"}

@@ -14,6 +14,7 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 from starlette.testclient import TestClient
 
+from healtharchive.web import static_place
 from healtharchive.web.app import create_app
 from tests.lab.captured import SITE, Page, html_page
 from tests.lab.dated_archive import DatedArchive, dated_archive
@@ -115,6 +116,21 @@ def check_facts(site: httpx.Client, archive: DatedArchive) -> None:
     assert (none["captures"], none["days"], none["pages"]) == ([], [], 1)
 
 
+def test_where_htmx_is_not_installed_the_page_asks_for_no_script(
+    site: httpx.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    enhanced = site.get(f"/en/history?url={CLINICS}")
+    assert enhanced.headers["content-security-policy"].endswith(
+        "script-src 'self'; connect-src 'self'"
+    )
+    monkeypatch.setattr(static_place, "STATIC", tmp_path)
+    plain = site.get(f"/en/history?url={CLINICS}")
+    assert plain.status_code == 200
+    assert "<script" not in plain.text
+    contents = [LexborHTMLParser(each.text).css_first("main") for each in (plain, enhanced)]
+    assert contents[0].html == contents[1].html
+
+
 @pytest.mark.parametrize(
     ("language", "words"),
     [
@@ -127,8 +143,10 @@ def test_the_page_says_in_words_what_its_colours_say(
 ) -> None:
     answer = site.get(f"/{language}/history?url={CLINICS}")
     assert answer.status_code == 200
-    assert "<script" not in answer.text
     tree = LexborHTMLParser(answer.text)
+    assert [str(each.attributes["src"]).partition("?")[0] for each in tree.css("script")] == [
+        "/static/htmx/htmx.min.js"
+    ]
     assert one(tree, "h1").text() == f"{SITE}/clinics"
     timeline = one(tree, "ol.timeline").text()
     assert all(each in timeline for each in words)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from healtharchive.model.tables import captures
 from healtharchive.search.stored import Stored
 from healtharchive.warc.reader import WarcRecord, read_records
 from healtharchive.web.reading import Readers, ReadOrder, StorageUnavailable
+from healtharchive.web.turns import Busy
 from tests.lab import warcs
 from tests.lab.small_archive import MOMENT, Exchange, build
 
@@ -55,6 +58,32 @@ def test_a_reader_who_hangs_up_does_not_keep_the_child(tmp_path: Path) -> None:
             del left
         whole = readers.read(ReadOrder("page", stored(warc, 0), url="http://a/"))
         assert b"".join(whole.body) == body
+    finally:
+        readers.close()
+
+
+def test_only_a_few_wait_for_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warc = warcs.write(
+        tmp_path / "a.warc.gz", [warcs.warcinfo(), *warcs.exchange("http://a/", BODY)]
+    )
+    order = ReadOrder("page", stored(warc, 2), url="http://a/")
+    readers = Readers(limit=1)
+    monkeypatch.setattr(readers._turns, "_queue_seconds", 600.0)
+    ended: queue.Queue[bytes] = queue.Queue()
+
+    def come() -> None:
+        try:
+            ended.put(b"".join(readers.read(order).body))
+        except Busy:
+            ended.put(b"sent away")
+
+    at_work = readers.read(order)
+    try:
+        for _ in range(3):
+            threading.Thread(target=come, daemon=True).start()
+        assert ended.get(timeout=20) == b"sent away"
+        at_work.body.close()
+        assert all(BODY in ended.get(timeout=20) for _ in range(2))
     finally:
         readers.close()
 

@@ -16,7 +16,7 @@ PLACES = ("/work" + "/main", "/opt" + "/wheels")
 MOST_LINES = 400
 # Import name -> distribution name, where they differ.
 # What these packages import beyond the rest is an extra: who has it not, never imports them.
-EXTRA_ROOMS = ("crawl/browser", "crawl/container")
+EXTRA_ROOMS = ("crawl/browser", "crawl/container", "search/dataset")
 DISTRIBUTIONS = {
     "re2": "google-re2",
     "fastwarc": "fastwarc",

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healtharchive.search import suggestions
 from healtharchive.search.facets import facets
 from healtharchive.search.fields import hosts, likeness, paths
 from healtharchive.search.index import IndexedPage, SearchIndex
 from healtharchive.search.narrowing import Plan, Query, microseconds
 from healtharchive.search.query import Results, search, search_in
-from healtharchive.search.suggestions import distance, dropped, spelling
+from healtharchive.search.suggestions import LETTERS, distance, dropped, spelling
 
 MEASLES = "Measles vaccination for children, naloxone kits and hydroxychloroquine"
 ROUGEOLE = "La rougeole, l’épidémie et la vaccination des enfants: les vaccins"
@@ -250,7 +251,47 @@ def test_a_url_is_found_by_its_host_and_its_parents() -> None:
     assert paths("http://x/En//a?b/c#d/e") == ["/en", "/en/a"]
 
 
+@pytest.mark.parametrize("typed", ["mesles", "mesles mezles meazles measlez measels"])
+def test_few_of_many_words_are_compared_the_frequent_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    rare = " ".join(f"mesle{one}{other}x" for one in LETTERS for other in LETTERS)
+    index = SearchIndex(tmp_path)
+    index.put([page(f"https://a.example/{each}", 2024, "Measles", rare) for each in range(3)])
+    index.put([PAGES[0]])  # measles is in one page more than the words like it
+    compared = []
+
+    def counted(one: str, other: str, most: int) -> int:
+        compared.append(other)
+        return distance(one, other, most)
+
+    monkeypatch.setattr(suggestions, "distance", counted)
+    monkeypatch.setattr(suggestions, "MOST_CANDIDATES", 5)
+    suggested(index, typed)
+    assert "measles" in compared
+    assert len(compared) <= suggestions.MOST_RARE_WORDS * 5
+
+
 letters = st.text(alphabet="abc", max_size=7)
+
+
+def reference(one: str, other: str) -> int:
+    """The distance by its definition: slips on words without their ends."""
+    if not one or not other:
+        return len(one) + len(other)
+    found = [
+        reference(one[:-1], other) + 1,
+        reference(one, other[:-1]) + 1,
+        reference(one[:-1], other[:-1]) + (one[-1] != other[-1]),
+    ]
+    if len(one) > 1 and len(other) > 1 and one[-2:] == other[-1] + other[-2]:
+        found.append(reference(one[:-2], other[:-2]) + 1)
+    return min(found)
+
+
+@given(st.text(alphabet="abcde", max_size=5), st.text(alphabet="abcde", max_size=5))
+def test_distance_is_what_its_definition_says(one: str, other: str) -> None:
+    assert distance(one, other, 2) == min(reference(one, other), 3)
 
 
 @given(letters, letters)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from healtharchive.web import app
+from healtharchive.web.static_place import STATIC
 
-CSS = (Path(app.STATIC) / "style.css").read_text(encoding="utf-8")
+CSS = (STATIC / "style.css").read_text(encoding="utf-8")
 TEXT_ON = [
     ("ink", "ground"),
     ("ink", "raised"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -41,6 +42,7 @@ def changes(
 ) -> None:
     """List what changed from one capture of a page to the next, newest or gravest first."""
     from healtharchive.model.changes import Wish, list_changes
+    from healtharchive.warc.cdxj import stored_key
 
     moment = _day(since)
     if again and not compute:
@@ -51,7 +53,13 @@ def changes(
     if compute:
         _compute(session, source, again=again)
     wish = Wish(
-        source=source, url=url, since=moment, least_score=min_score, order=order, limit=size
+        source=source,
+        url=url,
+        url_key=stored_key(url) if url else "",
+        since=moment,
+        least_score=min_score,
+        order=order,
+        limit=size,
     )
     with session.database.read() as connection:
         found = list_changes(connection, wish)
@@ -71,11 +79,14 @@ def compare(
 ) -> None:
     """Show what the page of one capture says and that of another does not."""
     from healtharchive.search.compare.request import compare_in_child, order_for
+    from healtharchive.search.compare.texts import Frames
 
     session = begin()
     with session.database.read() as connection:
-        before, after, order = order_for(connection, session.settings.search_dir, old, new)
-    compared = compare_in_child(order)
+        search_dir = session.settings.search_dir
+        before, after, order = order_for(connection, search_dir, old, new)
+        common = Frames().of_jobs(connection, search_dir, (before.job_id, after.job_id))
+    compared = compare_in_child(replace(order, common=tuple(sorted(common))))
     if compared.refused:
         raise _refusal(compared)
     if as_json:

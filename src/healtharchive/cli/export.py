@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from healtharchive.cli import messages, progress, render
+from healtharchive.cli import export_dataset, messages, progress, render
 from healtharchive.cli.progress import Standing
 from healtharchive.cli.session import Session, begin
 from healtharchive.model.errors import BadInput, SetupError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from healtharchive.web.wacz_bytes import Source
 
 app = typer.Typer(no_args_is_help=True)
+app.command("dataset")(export_dataset.dataset)
 PART_SUFFIX = ".part"
 
 

@@ -22,11 +22,13 @@ from healtharchive.cli import (
     jobs,
     journal,
     quality,
+    reports,
     search,
     sources,
     status,
     steward,
     storage,
+    suppress,
     tier,
     work,
 )
@@ -44,6 +46,9 @@ app = typer.Typer(
 )
 for module in (crawl, archive, work, status, journal, jobs, quality, search, changes, config):
     app.add_typer(module.app)
+for module in (reports, suppress):
+    app.add_typer(module.app)
+app.add_typer(reports.report, name="report", help="Settle what readers reported.")
 app.add_typer(campaigns.app, name="campaign", help="Editions over several sources.")
 app.add_typer(sources.app, name="source", help="The sites to capture, and their scope.")
 app.add_typer(storage.app, name="storage", help="Targets: the places that bytes are kept.")

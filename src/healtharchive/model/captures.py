@@ -19,6 +19,7 @@ from healtharchive.model.journal import Actor, record
 from healtharchive.model.leases import check_fence
 from healtharchive.model.pictures import Picture, store_pictures
 from healtharchive.model.states import JobStatus, SegmentState
+from healtharchive.model.suppression import apply_rules
 from healtharchive.model.tables import archive_jobs, captures, segments, snapshots
 
 # An open or suspect file may still change; its confirmed records arrive in a sealed one.
@@ -108,7 +109,8 @@ def store(
 ) -> Stored:
     """Add captures, snapshots and pictures; those that are there already are brought up to date.
 
-    LeaseLost when the token is no longer the job's.
+    What a suppression meets is stored like all others, but not shown. LeaseLost when the token is
+    no longer the job's.
     """
     check_fence(connection, job.id, fence)
     shared = {"segment_id": segment.id, "job_id": job.id, "source_id": job.source_id}
@@ -116,6 +118,8 @@ def store(
         rows = [{**shared, **asdict(each)} for each in found]
         connection.execute(database.insert_ignore(captures), rows)
     known = _numbers(connection, segment.id, [each.record_offset for each in found])
+    placed = {each.record_offset: each.url_key for each in found}
+    apply_rules(connection, segment.name, placed, known)
     by_capture = _store_snapshots(connection, job, known, pages)
     of_captures = [(known[capture.record_offset], picture) for capture, picture in pictures]
     store_pictures(database, connection, of_captures)

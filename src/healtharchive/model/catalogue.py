@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from healtharchive.model.tables import archive_jobs, campaigns, captures, segments, sources
+from healtharchive.model.tables import SHOWN, archive_jobs, campaigns, captures, segments, sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def captures_after(
         .join(sources, sources.c.id == captures.c.source_id)
         .join(archive_jobs, archive_jobs.c.id == captures.c.job_id)
         .outerjoin(campaigns, campaigns.c.id == archive_jobs.c.campaign_id)
-        .where(captures.c.id > after)
+        .where(captures.c.id > after, SHOWN)
         .order_by(captures.c.id)
         .limit(limit)
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_
 
-from healtharchive.model.tables import captures, segments
+from healtharchive.model.tables import SHOWN, captures, segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def lines(
 
 def count_lines(connection: Connection, span: Span) -> int:
     """How many captures the span has."""
-    query = select(func.count()).select_from(captures).where(*_within(span))
+    query = select(func.count()).select_from(captures).where(SHOWN, *_within(span))
     return int(connection.execute(query).scalar_one())
 
 
@@ -90,7 +90,7 @@ def line_at(connection: Connection, place: Place) -> Line | None:
 
 
 def _lines() -> Select[Any]:
-    return select(
+    found = select(
         captures.c.id,
         captures.c.url_key,
         captures.c.captured_at,
@@ -102,7 +102,8 @@ def _lines() -> Select[Any]:
         captures.c.record_length,
         captures.c.record_offset,
         segments.c.name,
-    ).join(segments, segments.c.id == captures.c.segment_id)
+    )
+    return found.join(segments, segments.c.id == captures.c.segment_id).where(SHOWN)
 
 
 def _within(

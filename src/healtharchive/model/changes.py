@@ -30,6 +30,7 @@ from healtharchive.model.database import Database
 from healtharchive.model.holdings import Holding
 from healtharchive.model.leases import lease_lost
 from healtharchive.model.tables import (
+    SHOWN,
     archive_jobs,
     captures,
     changes,
@@ -150,6 +151,7 @@ class Wish:
 
     source: str = ""
     url: str = ""  # exactly this
+    url_key: str = ""  # the same URL's key: what the index of the table has
     since: datetime | None = None
     until: datetime | None = None
     least_score: float = 0.0
@@ -235,24 +237,6 @@ def neighbours(connection: Connection, source_id: int, job_id: int) -> tuple[boo
     return bool(before), bool(after)
 
 
-def sample_of_job(connection: Connection, job_id: int, size: int) -> list[str]:
-    """Index keys of up to `size` of a job's pages, spread evenly over it."""
-    ids = list(
-        connection.execute(
-            select(snapshots.c.capture_id)
-            .where(snapshots.c.job_id == job_id)
-            .order_by(snapshots.c.capture_id)
-        ).scalars()
-    )
-    chosen = ids[:: max(1, len(ids) // size)][:size]
-    query = (
-        select(segments.c.name, captures.c.record_offset)
-        .join(segments, segments.c.id == captures.c.segment_id)
-        .where(captures.c.id.in_(chosen))
-    )
-    return sorted(f"{name}:{offset}" for name, offset in connection.execute(query))
-
-
 # -- rows ------------------------------------------------------------------------------------------
 
 
@@ -291,6 +275,8 @@ def _conditions(wish: Wish) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [changes.c.score >= wish.least_score]
     if wish.source:
         found.append(sources.c.code == wish.source)
+    if wish.url_key:
+        found.append(changes.c.url_key == wish.url_key)
     if wish.url:
         found.append(changes.c.url == wish.url)
     if wish.since is not None:
@@ -301,7 +287,7 @@ def _conditions(wish: Wish) -> list[ColumnElement[bool]]:
 
 
 def _listed() -> Select[Any]:
-    before = captures.alias("before")
+    before, after = captures.alias("before"), captures.alias("after")
     page = snapshots.alias("page")
     page_before = snapshots.alias("page_before")
     return (
@@ -314,9 +300,12 @@ def _listed() -> Select[Any]:
             func.coalesce(page.c.language, page_before.c.language).label("language"),
         )
         .join(sources, sources.c.id == changes.c.source_id)
+        .join(after, after.c.id == changes.c.to_capture)
         .outerjoin(before, before.c.id == changes.c.from_capture)
         .outerjoin(page, page.c.capture_id == changes.c.to_capture)
         .outerjoin(page_before, page_before.c.capture_id == changes.c.from_capture)
+        # Its sentences are those of both captures.
+        .where(after.c.suppressed_by.is_(None), before.c.suppressed_by.is_(None))
     )
 
 
@@ -340,6 +329,7 @@ def _editions() -> Select[Any]:
         )
         .join(segments, segments.c.id == captures.c.segment_id)
         .outerjoin(snapshots, snapshots.c.capture_id == captures.c.id)
+        .where(SHOWN)
     )
 
 
@@ -363,13 +353,15 @@ def around_pair(
     at, number = snapshots.c.captured_at, snapshots.c.capture_id
     before = (
         select(number)
-        .where(snapshots.c.url_key == old.url_key, snapshots.c.url == old.url)
+        .join(captures, captures.c.id == number)
+        .where(snapshots.c.url_key == old.url_key, snapshots.c.url == old.url, SHOWN)
         .where(tuple_(at, number) < tuple_(old.captured_at, old.id))
         .order_by(at.desc(), number.desc())
     )
     after = (
         select(number)
-        .where(snapshots.c.url_key == new.url_key, snapshots.c.url == new.url)
+        .join(captures, captures.c.id == number)
+        .where(snapshots.c.url_key == new.url_key, snapshots.c.url == new.url, SHOWN)
         .where(tuple_(at, number) > tuple_(new.captured_at, new.id))
         .order_by(at, number)
     )

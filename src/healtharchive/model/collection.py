@@ -14,9 +14,11 @@ from healtharchive.model.captures import READABLE
 from healtharchive.model.errors import NotFound
 from healtharchive.model.tables import (
     BIGGEST_ID,
+    SHOWN,
     archive_jobs,
     campaigns,
     captures,
+    pictures,
     segments,
     snapshots,
     sources,
@@ -24,6 +26,8 @@ from healtharchive.model.tables import (
 
 ROWS_AT_ONCE = 1000
 REDIRECTS = (300, 399)
+# The few that are not shown, by their index: "is not null" alone has SQLite read all captures.
+HIDDEN = captures.c.id.in_(select(captures.c.id).where(captures.c.suppressed_by > 0))
 
 
 class CollectionKind(StrEnum):
@@ -154,6 +158,7 @@ def pages_of(
         .where(
             captures.c.segment_id.in_(_segment_ids(_jobs(connection, collection))),
             status.is_(None) | ~status.between(*REDIRECTS),
+            SHOWN,
         )
         .order_by(
             func.length(snapshots.c.url),
@@ -171,6 +176,7 @@ def originals_elsewhere(connection: Connection, collection: CollectionName) -> I
     """The responses that revisits of the collection refer to and that it does not have itself.
 
     A crawl refers to the first capture of a payload that its source had indexed: the lowest number.
+    What is not shown counts as not there: a file to take away has no record of it.
     """
     inside = _segment_ids(_jobs(connection, collection))
     held = captures.alias("held")
@@ -180,11 +186,13 @@ def originals_elsewhere(connection: Connection, collection: CollectionName) -> I
             captures.c.segment_id.in_(inside),
             captures.c.record_type == "revisit",
             captures.c.payload_digest.is_not(None),
+            SHOWN,
             ~select(held.c.id)
             .where(
                 held.c.payload_digest == captures.c.payload_digest,
                 held.c.record_type == "response",
                 held.c.segment_id.in_(inside),
+                held.c.suppressed_by.is_(None),
             )
             .exists(),
         )
@@ -198,7 +206,7 @@ def originals_elsewhere(connection: Connection, collection: CollectionName) -> I
             (lost.c.payload_digest == held.c.payload_digest)
             & (lost.c.source_id == held.c.source_id),
         )
-        .where(held.c.record_type == "response")
+        .where(held.c.record_type == "response", held.c.suppressed_by.is_(None))
         .group_by(held.c.payload_digest, held.c.source_id)
     )
     query = (
@@ -212,6 +220,28 @@ def originals_elsewhere(connection: Connection, collection: CollectionName) -> I
         yield Original(*row)
 
 
+def hidden_elsewhere(
+    connection: Connection, collection: CollectionName
+) -> tuple[tuple[str, int], ...]:
+    """Segment and offset of what is not shown of the collection's sources and lies outside it.
+
+    Any of these may once have been an original of one of its revisits.
+    """
+    jobs = _jobs(connection, collection)
+    of = select(archive_jobs.c.source_id).where(archive_jobs.c.id.in_(jobs))
+    query = (
+        select(segments.c.name, captures.c.record_offset)
+        .join(segments, segments.c.id == captures.c.segment_id)
+        .where(
+            HIDDEN,
+            captures.c.source_id.in_(of),
+            captures.c.segment_id.not_in(_segment_ids(jobs)),
+        )
+        .order_by(segments.c.name, captures.c.record_offset)
+    )
+    return tuple((name, offset) for name, offset in connection.execute(query))
+
+
 def span_start(connection: Connection, segment_name: str, offset: int) -> int:
     """Where the capture before the one at `offset` ends in its segment; 0 when it is the first."""
     end = func.max(captures.c.record_offset + captures.c.record_length)
@@ -221,6 +251,73 @@ def span_start(connection: Connection, segment_name: str, offset: int) -> int:
         .where(segments.c.name == segment_name, captures.c.record_offset < offset)
     )
     return int(connection.execute(query).scalar() or 0)
+
+
+def span_stop(connection: Connection, segment_name: str, offset: int) -> int | None:
+    """Where the capture behind the one at `offset` begins; None when it is the last."""
+    query = (
+        select(func.min(captures.c.record_offset))
+        .join(segments, segments.c.id == captures.c.segment_id)
+        .where(segments.c.name == segment_name, captures.c.record_offset > offset)
+    )
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def spans_left_out(
+    connection: Connection, collection: CollectionName
+) -> dict[str, list[tuple[int, int]]]:
+    """Which (offset, length) spans of the collection's WARC files are not shown, by their names.
+
+    A capture's span begins where the one before it ends: what accompanies it stands before it.
+    Pictures have a place of their own, wherever another crawler has put them.
+    """
+    before = captures.alias("before")
+    start = (
+        select(before.c.record_offset + before.c.record_length)
+        .where(
+            before.c.segment_id == captures.c.segment_id,
+            before.c.record_offset < captures.c.record_offset,
+        )
+        .order_by(before.c.record_offset.desc())
+        .limit(1)
+        .correlate(captures)
+        .scalar_subquery()
+    )
+    begin = func.coalesce(start, 0)
+    length = captures.c.record_offset + captures.c.record_length - begin
+    inside = _segment_ids(_jobs(connection, collection))
+    query = (
+        select(segments.c.name, begin, length)
+        .select_from(captures)
+        .join(segments, segments.c.id == captures.c.segment_id)
+        .where(HIDDEN, captures.c.segment_id.in_(inside))
+    )
+    seen = (
+        select(segments.c.name, pictures.c.record_offset, pictures.c.record_length)
+        .join(captures, captures.c.id == pictures.c.capture_id)
+        .join(segments, segments.c.id == captures.c.segment_id)
+        .where(HIDDEN, captures.c.segment_id.in_(inside))
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name, offset, length in (*connection.execute(query), *connection.execute(seen)):
+        found.setdefault(name, []).append((offset, length))
+    return found
+
+
+def captured_in(connection: Connection, segment_id: int) -> dict[int, bool]:
+    """Where in a WARC file its captures and their pictures lie: True for what is not shown."""
+    hidden = captures.c.suppressed_by.is_not(None)
+    own = select(captures.c.record_offset, hidden).where(captures.c.segment_id == segment_id)
+    seen = (
+        select(pictures.c.record_offset, hidden)
+        .join(captures, captures.c.id == pictures.c.capture_id)
+        .where(captures.c.segment_id == segment_id)
+    )
+    found: dict[int, bool] = {}
+    for offset, is_hidden in (*connection.execute(own), *connection.execute(seen)):
+        found[offset] = found.get(offset, False) or bool(is_hidden)
+    return found
 
 
 def note_crc32(connection: Connection, segment_id: int, crc32: int) -> None:

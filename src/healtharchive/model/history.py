@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from healtharchive.model.database import Database
-from healtharchive.model.tables import captures, snapshots
+from healtharchive.model.tables import SHOWN, captures, snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ class Moment:
 def captures_by_year(database: Database, connection: Connection, url_key: str) -> dict[int, int]:
     """How many captures of a page each year (UTC) has, oldest first; years without one are not."""
     year = database.utc_year(captures.c.captured_at)
-    query = select(year, func.count()).where(captures.c.url_key == url_key).group_by(year)
-    return dict(sorted((int(row[0]), int(row[1])) for row in connection.execute(query)))
+    query = select(year, func.count()).where(captures.c.url_key == url_key, SHOWN)
+    rows = connection.execute(query.group_by(year))
+    return dict(sorted((int(row[0]), int(row[1])) for row in rows))
 
 
 def captures_of_year(connection: Connection, url_key: str, year: int) -> list[Moment]:
@@ -65,7 +66,7 @@ def _moments(url_key: str) -> Select[Any]:
             snapshots.c.text_digest,
         )
         .outerjoin(snapshots, snapshots.c.capture_id == captures.c.id)
-        .where(captures.c.url_key == url_key)
+        .where(captures.c.url_key == url_key, SHOWN)
     )
 
 

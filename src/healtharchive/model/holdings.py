@@ -14,6 +14,7 @@ from healtharchive.model.errors import NotFound
 from healtharchive.model.states import SegmentState, TargetState
 from healtharchive.model.tables import (
     BIGGEST_ID,
+    SHOWN,
     archive_jobs,
     campaigns,
     captures,
@@ -24,6 +25,7 @@ from healtharchive.model.tables import (
     targets,
 )
 from healtharchive.model.target import TargetDefinition, TargetKind
+from healtharchive.model.withheld import LISTED, Suppressed
 
 FIRST_ERROR_STATUS = 400
 RESPONSE = "response"
@@ -34,7 +36,8 @@ REVISIT = "revisit"
 class Holding:
     """One capture with the names around it. `title` and `language` are the indexed page's, if any.
 
-    The record is `record_length` bytes of the file `segment_path` from `record_offset` on.
+    The record is `record_length` bytes of the file `segment_path` from `record_offset` on. One
+    with `suppressed_by` is only read for the body that another one refers to.
     """
 
     id: int
@@ -57,6 +60,7 @@ class Holding:
     record_length: int
     segment: str
     segment_path: str
+    suppressed_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class SegmentCopy:
 
 
 def get_holding(connection: Connection, capture_id: int) -> Holding:
-    """One capture; NotFound when the id is not there."""
+    """One capture; NotFound when the id is not there, Suppressed when it is not shown."""
     row = None
     if 0 < capture_id <= BIGGEST_ID:
         row = connection.execute(_holdings().where(captures.c.id == capture_id)).one_or_none()
@@ -103,6 +107,8 @@ def get_holding(connection: Connection, capture_id: int) -> Holding:
         raise NotFound(
             f"There is no capture {capture_id}.", "`healtharchive search` finds those there are."
         )
+    if row.suppressed_by is not None:
+        raise Suppressed(f"The archive has capture {capture_id} but does not show it.", LISTED)
     return _holding(row)
 
 
@@ -118,7 +124,11 @@ def nearest_holding(connection: Connection, url_key: str, moment: datetime) -> H
 
 
 def payload_holding(connection: Connection, revisit: Holding) -> Holding | None:
-    """The response that holds the body a revisit refers to, of the same page where there is one."""
+    """The response that holds the body a revisit refers to, of the same page where there is one.
+
+    One that is not shown is the last choice, but it is one: the revisit itself is shown, and what
+    it says are these bytes.
+    """
     if revisit.payload_digest is None:
         return None
     same_page: ColumnElement[bool] = captures.c.url_key == revisit.url_key
@@ -128,7 +138,7 @@ def payload_holding(connection: Connection, revisit: Holding) -> Holding | None:
             captures.c.payload_digest == revisit.payload_digest,
             captures.c.record_type == RESPONSE,
         )
-        .order_by(same_page.desc(), captures.c.captured_at.desc())
+        .order_by(SHOWN.desc(), same_page.desc(), captures.c.captured_at.desc())
     )
     row = connection.execute(query.limit(1)).one_or_none()
     return None if row is None else _holding(row)
@@ -145,7 +155,7 @@ def sightings_around(
 
 def count_sightings(connection: Connection, url_key: str) -> int:
     """How often a page was captured."""
-    query = select(func.count()).select_from(captures).where(captures.c.url_key == url_key)
+    query = select(func.count()).select_from(captures).where(captures.c.url_key == url_key, SHOWN)
     return int(connection.execute(query).scalar_one())
 
 
@@ -208,7 +218,7 @@ def _segment(row: Row[Any]) -> Segment:
 def _sightings(url_key: str) -> Select[Any]:
     return select(
         captures.c.id, captures.c.captured_at, captures.c.status_code, captures.c.payload_digest
-    ).where(captures.c.url_key == url_key)
+    ).where(captures.c.url_key == url_key, SHOWN)
 
 
 def _around(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from healtharchive.model.holdings import FIRST_ERROR_STATUS
-from healtharchive.model.tables import captures
+from healtharchive.model.tables import SHOWN, captures
 
 SECOND = timedelta(seconds=1)
 ROWS_A_QUESTION = 1000
@@ -118,7 +118,7 @@ def _second(moment: datetime) -> datetime:
 def _captures(url_key: str) -> Select[Any]:
     return select(
         captures.c.id, captures.c.url, captures.c.captured_at, captures.c.status_code
-    ).where(captures.c.url_key == url_key)
+    ).where(captures.c.url_key == url_key, SHOWN)
 
 
 def _ascending(query: Select[Any]) -> Select[Any]:

@@ -269,10 +269,53 @@ captures = Table(
     Column("payload_digest", String(80)),  # sha256:hex of the de-chunked entity body
     Column("payload_bytes", BigInteger),
     Column("truncated", String(32)),
+    Column("suppressed_by", Id, ForeignKey("suppressions.id")),  # not null: nobody is shown it
     UniqueConstraint("segment_id", "record_offset"),
     Index("ix_captures_url_key", "url_key", "captured_at"),
     Index("ix_captures_job_id", "job_id"),
     Index("ix_captures_payload_digest", "payload_digest"),
+    Index("ix_captures_suppressed_by", "suppressed_by", "segment_id"),
+)
+SHOWN = captures.c.suppressed_by.is_(None)  # every question of a reader has this condition
+
+# What readers wrote: an error they saw, or a wish that something is not shown. Kept when the
+# captures are made anew, so the capture's number is a word, not a reference.
+reader_reports = Table(
+    "reader_reports",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    Column("capture_id", Id),
+    Column("url", Text, nullable=False),
+    Column("kind", String(16), nullable=False),  # error, takedown or other
+    Column("text", Text, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # open, answered or dismissed
+    Column("answered_at", UtcDateTime),
+    Column("answer", Text),
+    Column("who", String(255)),
+    Index("ix_reader_reports_state", "state", "id"),
+)
+
+# What is not shown: one record, a URL, or all URLs with a beginning, also when captured later.
+# A row stays when it is lifted: it says who did it, when and why.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(16), nullable=False),  # capture, url or prefix
+    Column("url", Text, nullable=False),  # as the operator gave it; a capture's own
+    Column("first_key", UrlKey, nullable=False),
+    Column("end_key", UrlKey),  # of a prefix: the first key behind it
+    Column("segment", String(255)),  # of a capture: its place, which a rebuild does not change
+    Column("record_offset", BigInteger),
+    Column("why", Text, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("report_id", Id, ForeignKey("reader_reports.id")),
+    Column("lifted_at", UtcDateTime),
+    Column("lifted_why", Text),
+    Column("lifted_by", String(255)),
 )
 
 # The picture of a rendered page: a record of its own in the capture's segment.

@@ -24,13 +24,15 @@ from healtharchive.model.collection import (
     CollectionSegment,
     collection_segments,
     describe,
+    hidden_elsewhere,
+    spans_left_out,
 )
 from healtharchive.model.errors import NotFound
 from healtharchive.warc.wacz import Layout, Part, Placed
 from healtharchive.warc.wacz_holes import Holes, holes_of
 
 LAYOUT_NAME = "layout.json"
-FORM = 1  # raise it when the same collection is to become another WACZ
+FORM = 2  # raise it when the same collection is to become another WACZ
 STATE_CHARS = 32
 LONGEST_NAME = 100
 NO_HOLES = holes_of(())
@@ -38,12 +40,16 @@ NO_HOLES = holes_of(())
 
 @dataclass(frozen=True)
 class Collection:
-    """What a collection has now. `left_out` are the suppressed records of its segments, by name."""
+    """What a collection has now. `left_out` are the suppressed records of its segments, by name.
+
+    `elsewhere` are those that it might have had as originals: their segments and offsets.
+    """
 
     name: CollectionName
     title: str
     segments: tuple[CollectionSegment, ...]
     left_out: Mapping[str, Holes] = field(default_factory=dict)
+    elsewhere: tuple[tuple[str, int], ...] = ()
 
     @property
     def state(self) -> str:
@@ -56,6 +62,7 @@ class Collection:
                 (each.name, each.sha256, each.indexed_at.isoformat()) for each in self.segments
             ],
             "left_out": sorted((name, repr(holes)) for name, holes in self.left_out.items()),
+            "elsewhere": self.elsewhere,
         }
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:STATE_CHARS]
 
@@ -78,7 +85,10 @@ def look(connection: Connection, name: CollectionName) -> Collection:
             f"Nothing of {name} is captured and indexed yet.",
             "`healtharchive status` shows what is under way.",
         )
-    return Collection(name, describe(connection, name), tuple(segments))
+    spans = spans_left_out(connection, name)
+    left_out = {segment: holes_of(found) for segment, found in spans.items()}
+    elsewhere = hidden_elsewhere(connection, name)
+    return Collection(name, describe(connection, name), tuple(segments), left_out, elsewhere)
 
 
 def directory_of(wacz_dir: Path, name: CollectionName) -> Path:
@@ -96,13 +106,28 @@ def filename_of(name: CollectionName) -> str:
 
 
 def load_layout(directory: Path) -> Layout | None:
-    """The layout in the directory of a state; None when nobody has prepared it."""
+    """The layout in the directory of a state; None when not all of it is there."""
     try:
         facts = json.loads((directory / LAYOUT_NAME).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     parts = tuple(_part(*each) for each in facts["parts"])
-    return Layout(parts, tuple(Placed(*each) for each in facts["entries"]), facts["etag"])
+    placed = tuple(Placed(*each) for each in facts["entries"])
+    layout = Layout(parts, placed, facts["etag"])
+    return layout if is_whole(directory, layout) else None
+
+
+def is_whole(directory: Path, layout: Layout) -> bool:
+    """Whether all files of a prepared state are there: anybody may remove any of them."""
+    try:
+        (directory / LAYOUT_NAME).stat()
+        return all(
+            (directory / part.derived).stat().st_size == part.offset + part.length
+            for part in layout.parts
+            if part.derived
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def layout_json(layout: Layout) -> bytes:

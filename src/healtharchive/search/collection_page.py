@@ -38,14 +38,16 @@ PIECE_BYTES = 1 << 18
 class PageOrder:
     """Which capture, and what is known of it. Its record is `record`, in a file of `file_bytes`.
 
-    What accompanies it lies between `span_start` and the record. `original` holds its body when it
-    is a revisit. `made_at` is now; `state_dir` has the key to sign with.
+    What accompanies it lies between `span_start` and `span_stop`, before or after the record.
+    `original` holds its body when it is a revisit. `made_at` is now; `state_dir` has the key to
+    sign with.
     """
 
     capture_id: int
     record: Stored
     file_bytes: int
     span_start: int
+    span_stop: int
     original: Stored | None
     url: str
     title: str
@@ -64,38 +66,40 @@ def one_page(order: PageOrder) -> Iterator[bytes]:
     size = order.record.length + (order.original.length if order.original else 0)
     if size > LARGEST_BYTES:
         raise MemoryError
-    with tempfile.TemporaryDirectory(prefix="one-page-") as directory:
-        path = Path(directory) / f"capture-{order.capture_id}.warc.gz"
-        with path.open("wb") as stream:
-            _write_records(order, Path(directory), stream)
-        layout = wacz.lay_out(_entries(order, path))
+    with tempfile.TemporaryFile() as warc:  # without a name: whoever runs this may be killed
+        _write_records(order, warc)
+        layout = wacz.lay_out(_entries(order, warc))
         for part in layout.parts:
             if part.derived:
-                with path.open("rb") as stream:
-                    while piece := stream.read(PIECE_BYTES):
-                        yield piece
+                yield from _pieces(warc)
             else:
                 yield part.literal
 
 
-def _write_records(order: PageOrder, directory: Path, out: BinaryIO) -> None:
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    stream.seek(0)
+    while piece := stream.read(PIECE_BYTES):
+        yield piece
+
+
+def _write_records(order: PageOrder, out: BinaryIO) -> None:
     """The capture's request, its companions and itself; then the original of a revisit."""
     record = order.record
     start = max(order.span_start, record.offset - LONGEST_SPAN_BYTES)
     if start != order.span_start:
         start = record.offset  # too much lies between: the record alone
-    length = record.offset + record.length - start
-    span = directory / "span"
-    with span.open("wb") as stream:
+    end = record.offset + record.length
+    if order.span_stop <= end + LONGEST_SPAN_BYTES:
+        end = max(end, order.span_stop)
+    length = end - start
+    with tempfile.TemporaryFile() as span:
         stored = Stored(record.path, start, length, record.copies)
-        stream.writelines(read_stretch(Stretch(stored, order.file_bytes)))
-    own = read_record(span, record.offset - start, record.length)
-    with span.open("rb") as stream:
+        span.writelines(read_stretch(Stretch(stored, order.file_bytes)))
+        own = read_record(span, record.offset - start, record.length)
         for each in read_records(span):
             if isinstance(each, WarcRecord) and _belongs(each, own):
-                stream.seek(each.offset)
-                out.write(stream.read(each.length))
-    span.unlink()
+                span.seek(each.offset)
+                out.write(span.read(each.length))
     if order.original is not None:
         out.writelines(find(order.original).raw())
 
@@ -107,12 +111,14 @@ def _belongs(record: WarcRecord, own: WarcRecord) -> bool:
         *record.headers.all("WARC-Concurrent-To"),
         *record.headers.all("WARC-Refers-To"),
     ]
-    return own.record_id in about
+    return own.record_id in about or record.record_id in own.headers.all("WARC-Concurrent-To")
 
 
-def _entries(order: PageOrder, path: Path) -> list[Entry]:
-    entries = [_archive(path)]
-    lines = sorted(line.to_text().encode() + b"\n" for line in cdxj_lines(path))
+def _entries(order: PageOrder, warc: BinaryIO) -> list[Entry]:
+    name = f"capture-{order.capture_id}.warc.gz"
+    entries = [_archive(name, warc)]
+    found = cdxj_lines(Path(name), stream=warc)
+    lines = sorted(line.to_text().encode() + b"\n" for line in found)
     if not lines:
         raise BadInput(f"Capture {order.capture_id} has no index line.")
     members = list(index_blocks(lines))
@@ -143,15 +149,14 @@ def _signed(order: PageOrder, package_hash: str, software: str) -> object:
     return signer(Path(order.state_dir)).signed(package_hash, order.made_at, software)
 
 
-def _archive(path: Path) -> Entry:
+def _archive(name: str, warc: BinaryIO) -> Entry:
     crc32, size, digest = 0, 0, hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(PIECE_BYTES):
-            crc32 = zlib.crc32(piece, crc32)
-            digest.update(piece)
-            size += len(piece)
-    parts = (Part(size, derived=path.name),)
-    return Entry(wacz.ARCHIVE + path.name, parts, size, crc32, digest.hexdigest())
+    for piece in _pieces(warc):
+        crc32 = zlib.crc32(piece, crc32)
+        digest.update(piece)
+        size += len(piece)
+    parts = (Part(size, derived=name),)
+    return Entry(wacz.ARCHIVE + name, parts, size, crc32, digest.hexdigest())
 
 
 def _provenance(order: PageOrder) -> dict[str, object]:

@@ -12,26 +12,28 @@ import itertools
 import os
 import shutil
 import tempfile
-import time
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from healtharchive import __version__
 from healtharchive.model.collection import (
     CollectionName,
     CollectionSegment,
+    captured_in,
     note_crc32,
     originals_elsewhere,
     pages_of,
 )
 from healtharchive.model.database import Database
-from healtharchive.model.errors import BadInput
+from healtharchive.model.errors import BadInput, SetupError
 from healtharchive.model.holdings import copies_of
 from healtharchive.search.collection import (
     LAYOUT_NAME,
+    NO_HOLES,
     Collection,
     directory_of,
     layout_json,
@@ -39,12 +41,15 @@ from healtharchive.search.collection import (
     look,
 )
 from healtharchive.search.collection_index import lines_of, merged
+from healtharchive.search.collection_states import publish, scratch_in, tidy
 from healtharchive.search.segment_bytes import Stretch, read_stretch
 from healtharchive.search.stored import Stored, find
 from healtharchive.warc import wacz
 from healtharchive.warc.cdxj import cdxj_lines
-from healtharchive.warc.segment import fsync_directory
+from healtharchive.warc.reader import read_records
 from healtharchive.warc.wacz import Entry, Layout, Part
+from healtharchive.warc.wacz_holes import Holes
+from healtharchive.warc.wacz_left_out import left_out
 from healtharchive.warc.wacz_package import (
     About,
     Page,
@@ -57,9 +62,12 @@ from healtharchive.warc.wacz_package import (
 
 ORIGINALS_NAME = "originals.warc.gz"
 FIRST_PAGES = 1000  # replayweb.page loads the whole first list before it shows anything
-STATES_KEPT = 3  # who still reads an older one may read it to its end
-ABANDONED_SECONDS = 86_400.0
+BEAT_SECONDS = 1.0
+MOST_THINKING_SECONDS = 1800.0  # a database that has no answer by then has none
+KEPT_FREE_BYTES = 500_000_000  # of the disk that has the database too
+PIECE_BYTES = 1 << 20
 
+T = TypeVar("T")
 Watch = Callable[[int], None]  # hears how many bytes were read; it may raise
 
 
@@ -89,40 +97,11 @@ def prepare(
     layout = load_layout(directory)
     if layout is None:
         home.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="making-", dir=home))
-        try:
+        with scratch_in(home) as scratch:
             layout = _Making(database, collection, scratch, watch).make()
-            _publish(scratch, directory)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        _tidy(home, directory)
+            publish(scratch, directory)
+        tidy(home, directory)
     return Prepared(directory, layout)
-
-
-def _publish(scratch: Path, directory: Path) -> None:
-    os.chmod(scratch, 0o755)
-    fsync_directory(scratch)
-    try:
-        os.rename(scratch, directory)
-    except OSError:
-        if load_layout(directory) is None:
-            raise
-        return  # somebody else made the same meanwhile
-    fsync_directory(directory.parent)
-
-
-def _tidy(home: Path, newest: Path) -> None:
-    """Remove the states of long ago, and what an attempt that was killed has left."""
-    others = [(path.stat().st_mtime, path) for path in home.iterdir() if path != newest]
-    others.sort(reverse=True)
-    states = [path for _, path in others if not path.name.startswith("making-")]
-    left = [
-        path
-        for at, path in others
-        if path.name.startswith("making-") and at < time.time() - ABANDONED_SECONDS
-    ]
-    for path in [*states[STATES_KEPT - 1 :], *left]:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 class _Making:
@@ -139,6 +118,7 @@ class _Making:
         self._collection = collection
         self._scratch = scratch
         self._watch = watch
+        self._holes: dict[str, Holes] = {}
 
     def make(self) -> Layout:
         """Write everything; the layout is written last."""
@@ -171,47 +151,72 @@ class _Making:
     # -- WARC files --------------------------------------------------------------------------
 
     def _segment(self, segment: CollectionSegment) -> Entry:
-        name = wacz.ARCHIVE + segment.name
-        holes = self._collection.holes(segment.name)
-        parts = holes.parts(segment.name, segment.size_bytes)
+        if self._collection.holes(segment.name).holes:
+            return self._with_holes(segment)
+        crc32 = segment.crc32
         self._watch(0)
-        if not holes.holes and segment.crc32 is not None:
-            return Entry(name, parts, segment.size_bytes, segment.crc32, segment.sha256)
-        crc32, sha256 = self._read(segment, parts)
-        if not holes.holes:
-            if sha256 != segment.sha256:
-                raise BadInput(
-                    f"{segment.name} is not what was sealed: its SHA-256 is {sha256}, "
-                    f"the database says {segment.sha256}.",
-                    f"`healtharchive verify --job {segment.job_id}` names the damage.",
-                )
+        if crc32 is None:
+            crc32 = 0
+            for piece in self._sealed(segment):
+                crc32 = zlib.crc32(piece, crc32)
             with self._database.begin() as connection:
                 note_crc32(connection, segment.id, crc32)
-        return Entry(name, parts, wacz.totals(parts), crc32, sha256)
+        parts = NO_HOLES.parts(segment.name, segment.size_bytes)
+        return Entry(_archived(segment), parts, segment.size_bytes, crc32, segment.sha256)
 
-    def _read(self, segment: CollectionSegment, parts: Iterable[Part]) -> tuple[int, str]:
-        """CRC-32 and SHA-256 of some parts of a segment."""
+    def _with_holes(self, segment: CollectionSegment) -> Entry:
+        """A segment without what is not shown, cut out of a copy that was compared as a whole."""
+        with self._database.read() as connection:
+            captured = captured_in(connection, segment.id)
+        with tempfile.TemporaryFile(dir=self._scratch) as copy:
+            self._require_space(segment.size_bytes)
+            copy.writelines(self._sealed(segment))
+            copy.seek(0)
+            holes = left_out(read_records(copy), captured, self._watch)
+            parts = holes.parts(segment.name, segment.size_bytes)
+            crc32, digest = 0, hashlib.sha256()
+            for part in parts:
+                copy.seek(part.offset)
+                for piece in _pieces(copy, part.length):
+                    crc32 = zlib.crc32(piece, crc32)
+                    digest.update(piece)
+                    self._watch(0)
+        self._holes[segment.name] = holes
+        return Entry(_archived(segment), parts, wacz.totals(parts), crc32, digest.hexdigest())
+
+    def _sealed(self, segment: CollectionSegment) -> Iterator[bytes]:
+        """All bytes of a segment; BadInput at their end when they are not those once sealed."""
         with self._database.read() as connection:
             copies = copies_of(connection, segment.name)
-        crc32, digest = 0, hashlib.sha256()
-        for part in parts:
-            stored = Stored(segment.path, part.offset, part.length, copies)
-            for piece in read_stretch(Stretch(stored, segment.size_bytes)):
-                crc32 = zlib.crc32(piece, crc32)
-                digest.update(piece)
-                self._watch(len(piece))
-        return crc32, digest.hexdigest()
+        stored = Stored(segment.path, 0, segment.size_bytes, copies)
+        digest = hashlib.sha256()
+        for piece in read_stretch(Stretch(stored, segment.size_bytes)):
+            digest.update(piece)
+            self._watch(len(piece))
+            yield piece
+        if digest.hexdigest() != segment.sha256:
+            raise BadInput(
+                f"{segment.name} is not what was sealed: its SHA-256 is {digest.hexdigest()}, "
+                f"the database says {segment.sha256}.",
+                f"`healtharchive verify --job {segment.job_id}` names the damage.",
+            )
 
     def _originals(self) -> Entry | None:
         """What revisits of the collection refer to and another job has; None when nothing is."""
         with self._writing(ORIGINALS_NAME) as stream, self._database.read() as connection:
-            for each in originals_elsewhere(connection, self._collection.name):
+            found = originals_elsewhere(connection, self._collection.name)
+            for each in _begun(found, self._watch):
                 copies = copies_of(connection, each.segment)
                 stored = Stored(each.path, each.offset, each.length, copies)
-                with contextlib.suppress(FileNotFoundError, BadInput):  # lost: it stays an orphan
+                start = stream.tell()
+                self._require_space(each.length)
+                try:
                     for piece in find(stored).raw():
                         stream.write(piece)
                         self._watch(len(piece))
+                except (FileNotFoundError, BadInput):  # lost: its revisits stay orphans
+                    stream.seek(start)
+                    stream.truncate()
         path = self._scratch / ORIGINALS_NAME
         if path.stat().st_size:
             return self._derived(wacz.ARCHIVE + ORIGINALS_NAME, ORIGINALS_NAME)
@@ -222,10 +227,11 @@ class _Making:
 
     def _index(self, with_originals: bool) -> list[Entry]:
         sources: list[Iterable[bytes]] = [
-            lines_of(each, self._collection.holes(each.name)) for each in self._collection.segments
+            self._watched(lines_of(each, self._holes.get(each.name, NO_HOLES)))
+            for each in self._collection.segments
         ]
         if with_originals:
-            found = cdxj_lines(self._scratch / ORIGINALS_NAME)
+            found = self._watched(cdxj_lines(self._scratch / ORIGINALS_NAME))
             sources.append(sorted(line.to_text().encode() + b"\n" for line in found))
         with self._writing("index.cdx.gz") as index, self._writing("index.idx") as idx:
             idx.write(index_head())
@@ -242,7 +248,7 @@ class _Making:
         """The pages nearest to the fronts of their sites, and a second list of all others."""
         with self._database.read() as connection:
             found = pages_of(connection, self._collection.name)
-            pages = (Page(*each) for each in found)
+            pages = self._watched(Page(*each) for each in _begun(found, self._watch))
             with self._writing("pages.jsonl") as stream:
                 first = itertools.islice(pages, FIRST_PAGES)
                 stream.writelines(page_lines("Pages", first, "pages"))
@@ -252,12 +258,26 @@ class _Making:
                 with self._writing("extraPages.jsonl") as stream:
                     others = itertools.chain((more,), pages)
                     rest = page_lines("More pages", others, "extra-pages")
-                    for line in rest:
-                        stream.write(line)
-                        self._watch(len(line))
+                    stream.writelines(rest)
                 yield self._derived(wacz.MORE_PAGES_NAME, "extraPages.jsonl")
 
     # -- files -------------------------------------------------------------------------------
+
+    def _require_space(self, size_bytes: int) -> None:
+        """SetupError when so many bytes more would fill the disk."""
+        free_bytes = shutil.disk_usage(self._scratch).free
+        if free_bytes - size_bytes < KEPT_FREE_BYTES:
+            raise SetupError(
+                f"{self._collection.name} cannot be prepared: {self._scratch.parent} has only "
+                f"{free_bytes / 1e9:.1f} GB free.",
+                "Free some space there, or set wacz_dir to a directory on a larger disk.",
+            )
+
+    def _watched(self, each: Iterable[T]) -> Iterator[T]:
+        """The same; it is heard that they come."""
+        for one in each:
+            self._watch(0)
+            yield one
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[BinaryIO]:
@@ -270,9 +290,44 @@ class _Making:
     def _derived(self, name: str, file_name: str) -> Entry:
         crc32, size, digest = 0, 0, hashlib.sha256()
         with (self._scratch / file_name).open("rb") as stream:
-            while piece := stream.read(1 << 20):
+            while piece := stream.read(PIECE_BYTES):
+                self._watch(0)
                 crc32 = zlib.crc32(piece, crc32)
                 digest.update(piece)
                 size += len(piece)
         parts = (Part(size, derived=file_name),)
         return Entry(name, parts, size, crc32, digest.hexdigest())
+
+
+def _begun(rows: Iterator[T], watch: Watch) -> Iterator[T]:
+    """The rows of a question, however long the database thinks before the first one.
+
+    It has nothing to do with the storage that may hang, so it is heard that somebody is at work.
+    """
+    over = threading.Event()
+
+    def beat() -> None:
+        for _ in range(int(MOST_THINKING_SECONDS / BEAT_SECONDS)):
+            if over.wait(BEAT_SECONDS):
+                return
+            watch(0)
+
+    beating = threading.Thread(target=beat, daemon=True, name="the database is thinking")
+    beating.start()
+    try:
+        first = list(itertools.islice(rows, 1))
+    finally:
+        over.set()
+        beating.join()
+    return itertools.chain(first, rows)
+
+
+def _archived(segment: CollectionSegment) -> str:
+    return wacz.ARCHIVE + segment.name
+
+
+def _pieces(stream: BinaryIO, length: int) -> Iterator[bytes]:
+    """So many bytes of a stream, or as many as it has."""
+    while length and (piece := stream.read(min(length, PIECE_BYTES))):
+        length -= len(piece)
+        yield piece

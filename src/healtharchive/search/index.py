@@ -168,6 +168,25 @@ class SearchIndex:
             writer.commit()
             writer.wait_merging_threads()
 
+    def remove(self, keys: Iterable[str], turn: Turn | None = None) -> None:
+        """Remove the pages with these keys, as far as they are there, in one commit.
+
+        While another process writes, it is waited for as `sole_writer` does. OSError when the
+        disk fails.
+        """
+        gone = frozenset(keys)
+        if not gone:
+            return
+        with sole_writer(self.directory / LOCK_NAME, turn), _translated():
+            writer = self._index.writer(WRITER_BYTES, WRITER_THREADS)
+            for key in gone:
+                writer.delete_documents_by_term("key", key)
+            for page in self._left_by(gone):
+                writer.delete_documents_by_term("key", page.key)
+                writer.add_document(page.document())
+            writer.commit()
+            writer.wait_merging_threads()
+
     def clear(self) -> None:
         """Remove every document."""
         with sole_writer(self.directory / LOCK_NAME), _translated():
@@ -175,6 +194,17 @@ class SearchIndex:
             writer.delete_all_documents()
             writer.commit()
             writer.wait_merging_threads()
+
+    def _left_by(self, gone: frozenset[str]) -> Iterator[IndexedPage]:
+        """The captures whose pages lose another one and which change by that."""
+        searcher = self.searcher()
+        names = {
+            page.page for key in gone for page in _having(searcher, self.schema, "key", key, 1)
+        }
+        for name in names:
+            before = {each.key: each for each in _having(searcher, self.schema, "page", name)}
+            left = [page for key, page in before.items() if key not in gone]
+            yield from (p for p in _with_successors(left) if p != before[p.key])
 
     def _changed(self, fresh: dict[str, IndexedPage]) -> list[IndexedPage]:
         """The fresh pages, and those whose successor changes, each with its right `until`."""
@@ -192,6 +222,8 @@ class SearchIndex:
 
 def _with_successors(pages: list[IndexedPage]) -> list[IndexedPage]:
     """The captures of one page, each with the moment of the next one."""
+    if not pages:
+        return []
     newest_first = sorted(pages, key=lambda each: (each.captured, each.key), reverse=True)
     first = newest_first[-1].captured
     found: list[IndexedPage] = []

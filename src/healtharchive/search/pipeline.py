@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from healtharchive.model.captures import (
@@ -34,10 +33,10 @@ from healtharchive.model.pictures import Picture
 from healtharchive.model.progress import note_segments
 from healtharchive.search.extract import PageText
 from healtharchive.search.harvest import Harvest, body_of, harvest, page_of
-from healtharchive.search.index import IndexedPage, SearchIndex
+from healtharchive.search.index import SearchIndex
+from healtharchive.search.indexed import indexed_page, put_shown
 from healtharchive.search.manifest import manifest
 from healtharchive.search.payloads import PAYLOADS_NAME, Payload, Payloads
-from healtharchive.search.query import microseconds
 from healtharchive.search.stored import OutOfReach, fetch_in_child, find
 from healtharchive.search.stored import Stored as StoredRecord
 from healtharchive.search.writing import Turn
@@ -248,7 +247,7 @@ class _Segment:
             indexed_page(self._job, self._segment.name, stored, capture, page)
             for capture, page in pages
         ]
-        self._tools.index.put(found, self._turn())
+        put_shown(self._tools.database, self._tools.index, found, self._turn())
         self._snapshots += len(found)
         self._tally.snapshots += len(found)
 
@@ -372,28 +371,3 @@ class _Segment:
                 actor=self._tools.actor,
             )
         self._tally.segments += 1
-
-
-def indexed_page(
-    job: Job, segment: str, stored: Stored, capture: Capture, page: PageText
-) -> IndexedPage:
-    """A snapshot as the index takes it."""
-    moment: datetime = capture.captured_at
-    return IndexedPage(
-        key=f"{segment}:{capture.record_offset}",
-        page=f"{job.source} {capture.url_key}",
-        edition=f"{job.source} {job.campaign or ''} {capture.url_key}",
-        url=capture.url,
-        source=job.source,
-        campaign=job.campaign or "",
-        language=page.language,
-        kind=page.kind,
-        mime=capture.mime or "",
-        status=capture.status_code or 0,
-        digest=capture.payload_digest or "",
-        captured=microseconds(moment),
-        capture_id=stored.captures[capture.record_offset],
-        snapshot_id=stored.snapshots[capture.record_offset],
-        title=page.title,
-        text=page.text,
-    )

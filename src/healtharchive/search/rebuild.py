@@ -19,6 +19,7 @@ from healtharchive.model.states import JobEvent, JobStatus
 from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.manifest import manifest
 from healtharchive.search.pipeline import Tally, Tools, index_job
+from healtharchive.search.suppressing import KEPT_NAME, read_list, restore
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.reader import WarcRecord, read_records
 
@@ -48,6 +49,9 @@ def rebuild(tools: Tools, jobs_root: Path, clock: Callable[[], float]) -> Rebuil
     Jobs that another process holds meanwhile are left to it. What it does is safe to repeat;
     until it ends, searches find less. `clock` gives monotonic seconds.
     """
+    kept = jobs_root / KEPT_NAME
+    if kept.exists():  # before anything is stored: nothing of it is shown for a moment
+        restore(tools.database, read_list(kept), actor=tools.actor)
     restored, unknown = _restore(tools, jobs_root)
     tools.index.clear()
     with tools.database.begin() as connection:

@@ -28,7 +28,9 @@ FEW_RESULTS = 5  # with more nothing is suggested
 SHORTEST_WORD = 4
 LONG_WORD = 7  # from here on two letters may be wrong
 LONGEST_WORD = 40
-MOST_WORDS = 8
+MOST_WORDS = 8  # of a query are looked up
+MOST_RARE_WORDS = 2  # of these are compared with the index's words
+MOST_CANDIDATES = 5_000  # a letter, the most frequent ones: Python compares them one by one
 LETTERS = string.ascii_lowercase
 ACCENTED = {"a": "àâä", "c": "ç", "e": "éèêë", "i": "îï", "o": "ôö", "u": "ùûü"}
 WORD = re.compile(r"(?<![\w-])-(?:\"[^\"]*\"|\S+)|\w+:\S+|[^\W_]+")
@@ -81,6 +83,9 @@ def distance(one: str, other: str, most: int) -> int:
     """Letters to add, drop, replace or swap with their neighbour; `most` + 1 when it is more."""
     if abs(len(one) - len(other)) > most:
         return most + 1
+    letters, others = set(one), set(other)
+    if len(letters - others) > most or len(others - letters) > most:
+        return most + 1  # each slip brings one letter at most, and takes one
     before: list[int] = []
     above = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
@@ -97,6 +102,8 @@ def distance(one: str, other: str, most: int) -> int:
 
 def plain(word: str) -> str:
     """A word in lower case and without accents, as searches compare it."""
+    if word.isascii():
+        return word.lower()
     parts = unicodedata.normalize("NFKD", word.lower().replace("œ", "oe").replace("æ", "ae"))
     return "".join(each for each in parts if not unicodedata.combining(each))
 
@@ -107,6 +114,7 @@ class _Dictionary:
     def __init__(self, index: SearchIndex) -> None:
         self._index = index
         self._searcher = index.searcher()
+        self._rare_left = MOST_RARE_WORDS
 
     def corrected(self, words: str) -> str:
         """The words with each unknown one replaced; operators and words left out stay."""
@@ -131,8 +139,9 @@ class _Dictionary:
         if not SHORTEST_WORD <= len(word) <= LONGEST_WORD:
             return ""
         known = count(self._searcher, self._index.parse(word, FIELDS, {}))
-        if known > RARE_DOCUMENTS:
+        if known > RARE_DOCUMENTS or not self._rare_left:
             return ""
+        self._rare_left -= 1
         typed = plain(word)
         most = 2 if len(typed) >= LONG_WORD else 1
         least = max(self._fewest, TIMES_AS_FREQUENT * known)
@@ -148,7 +157,7 @@ class _Dictionary:
     def _candidates(self, typed: str) -> Iterator[tuple[str, int]]:
         """Words with the same first letter, and those one slip of the first letter away."""
         for first in (typed[0], *ACCENTED.get(typed[0], "")):
-            yield from self._searcher.terms_with_prefix("spelling", first)
+            yield from self._searcher.terms_with_prefix("spelling", first, limit=MOST_CANDIDATES)
         starts = {letter + rest for letter in LETTERS for rest in (typed, typed[1:])}
         starts |= {typed[1:], typed[1] + typed[0] + typed[2:]}
         for word in starts:

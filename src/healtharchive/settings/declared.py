@@ -25,7 +25,7 @@ class Declaration:
     """What is known of one setting before anybody sets it.
 
     `default` is the value itself or a function of the data directory; `shown_default` is how the
-    reference page prints it. `least` and `most` are inclusive.
+    reference page prints it. `least` and `most` are inclusive. A `secret` is never shown.
     """
 
     help: str
@@ -35,6 +35,7 @@ class Declaration:
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,9 @@ class Settings:
         "What is prepared for serving WACZ files: their indexes, page lists and layouts; "
         "always a local disk. It can be made anew.",
         "wacz",
+    )
+    datasets_dir: Path = _directory(
+        "Data sets that were exported and are offered on the web; always a local disk.", "datasets"
     )
     sources_dir: Path = _directory("Your own source files (TOML), beside those shipped.", "sources")
     state_dir: Path = _directory(
@@ -154,6 +158,22 @@ class Settings:
         "Addresses or networks, with commas between them, of proxies whose X-Forwarded-For names "
         "the client, such as 127.0.0.1 for one on this machine.",
         "",
+    )
+    metrics_clients: str = _setting(
+        "Addresses or networks, with commas between them, that may read /metrics beside clients on "
+        "this machine.",
+        "",
+    )
+    reports_per_day: int = _count(
+        "How many reports one address may send a day through the form of the web pages.",
+        10,
+        "reports",
+    )
+    admin_token: str = _setting(
+        "The password of the operator's pages, which list the readers' reports. Empty: there are "
+        "no such pages. Serve them over HTTPS only.",
+        "",
+        secret=True,
     )
     log_level: str = _setting("How much is logged.", "info", choices=LOG_LEVELS)
     worker_jobs: int = _setting("Jobs a worker runs at once.", 2, unit="jobs", least=1, most=64)

@@ -32,7 +32,7 @@ def shown(settings: Settings) -> list[ShownSetting]:
         if isinstance(value, Path):
             value = str(value)
         if isinstance(value, str):
-            value = mask_url(value)
+            value = MASK if declaration.secret and value else mask_url(value)
         lines.append(
             ShownSetting(name, variable_of(name), value, declaration.unit, settings.origin(name))
         )

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
+from typing import BinaryIO
 
 import surt
 
@@ -72,14 +73,17 @@ class CdxLine:
         return f"{self.url_key} {self.timestamp14} {json.dumps(known)}"
 
 
-def cdxj_lines(path: Path, *, on_bad: OnBad | None = None) -> Iterator[CdxLine]:
+def cdxj_lines(
+    path: Path, *, on_bad: OnBad | None = None, stream: BinaryIO | None = None
+) -> Iterator[CdxLine]:
     """The index lines of a WARC file in the file's order; `on_bad` hears of what has none.
 
     Answers to other requests than a GET of the whole have none: nobody who looks a URL up is to
-    see them. OSError when the file cannot be read.
+    see them. A `stream` has the bytes of what only has the path's name. OSError when the file
+    cannot be read.
     """
     companions = Companions()
-    for record in read_records(path):
+    for record in read_records(stream or path):
         if isinstance(record, BadRecord):
             line: CdxLine | BadRecord | None = record
         else:

@@ -14,6 +14,7 @@ from healtharchive.web import (
     captures,
     changes,
     compare,
+    datasets,
     history,
     jobs,
     search,
@@ -135,4 +136,5 @@ router.add_api_route(
     name="job",
 )
 router.add_api_route("/sources", sources.show_all, response_model=sources.Sources, name="sources")
+router.add_api_route("/data", datasets.show, response_model=datasets.DataFacts, name="data")
 router.add_api_route("/targets", targets.show_all, response_model=targets.Targets, name="targets")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,16 +21,21 @@ from healtharchive.web import (
     changes,
     cite,
     compare,
+    datasets,
     described,
     health,
     history,
     holdings,
     jobs,
     memento,
+    metrics,
     pictures,
     replay,
+    report,
+    robots,
     search,
     sources,
+    static_place,
     targets,
     trouble,
     wacz,
@@ -45,8 +48,6 @@ from healtharchive.web.sharing import Shared
 from healtharchive.web.validators import Validated
 from healtharchive.web.visit import Site
 
-STATIC = Path(__file__).parent / "static"
-
 
 def create_site(
     settings: Settings, database: Database, port: int = 0, replay: ReplayPlace | None = None
@@ -58,7 +59,7 @@ def create_site(
         clock=SystemClock(),
         readers=Readers(),
         templates=_templates(),
-        stylesheet=_stylesheet(),
+        stylesheet=static_place.address("style.css"),
         port=port,
         replay=replay,
     )
@@ -90,9 +91,12 @@ def app_of(site: Site) -> FastAPI:
         redirect_slashes=False,  # /anything would lead to /anything/, which is not there either
     )
     app.state.site = site
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.state.intake = report.Intake(site.settings, site.clock)
+    app.mount("/static", StaticFiles(directory=static_place.STATIC), name="static")
     for page in (
         health,
+        robots,
+        metrics,
         api,
         cdx,
         memento,
@@ -107,8 +111,10 @@ def app_of(site: Site) -> FastAPI:
         history,
         compare,
         changes,
+        datasets,
         pictures,
         cite,
+        report,
         replay,
         wacz,
     ):
@@ -137,8 +143,3 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _stylesheet() -> str:
-    content = (STATIC / "style.css").read_bytes()
-    return f"/static/style.css?v={hashlib.sha256(content).hexdigest()[:12]}"

@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from sqlalchemy import Connection
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from healtharchive import __version__
 from healtharchive.model.errors import NotFound
@@ -25,14 +25,18 @@ from healtharchive.model.holdings import (
     nearest_holding,
     payload_holding,
 )
+from healtharchive.model.withheld import require_shown
 from healtharchive.search.stored import Stored
 from healtharchive.warc.cdxj import stored_key
+from healtharchive.web.absence import absent
 from healtharchive.web.doorway import timestamp14
-from healtharchive.web.headers import ARCHIVED_HEADERS
+from healtharchive.web.headers import ARCHIVED_HEADERS, HEAD
 from healtharchive.web.language import Language
+from healtharchive.web.limits import client_of, line_of, networks
 from healtharchive.web.memento import exact_id, memento_headers
 from healtharchive.web.moments import moment_of
 from healtharchive.web.original import memento_path, original_url
+from healtharchive.web.outgoing import Sent
 from healtharchive.web.reading import Answer, Reading, ReadOrder, StorageUnavailable
 from healtharchive.web.trouble import Missing
 from healtharchive.web.validators import unchanged, validators
@@ -61,7 +65,7 @@ def nearest_body(timestamp: str, request: Request, site: SiteDep) -> Response:
     """
     url = original_url(request, 3)
     with site.database.read() as connection:
-        holding = _nearest(connection, timestamp, url)
+        holding = nearest_to(connection, timestamp, url)
     response = _serve(request, site, holding)
     if timestamp != timestamp14(holding.captured_at):
         response.headers["Content-Location"] = memento_path(holding.url, holding.captured_at)
@@ -73,7 +77,7 @@ def nearest_page(timestamp: str, visit: VisitDep, site: SiteDep) -> Response:
     """Leads to the page of the capture of a URL that is nearest to the moment."""
     url = original_url(visit.request, 4)
     with site.database.read() as connection:
-        holding = _nearest(connection, timestamp, url)
+        holding = nearest_to(connection, timestamp, url)
     return RedirectResponse(f"/{visit.language}/capture/{holding.id}", 302)
 
 
@@ -88,20 +92,21 @@ def record(capture_id: int, request: Request, site: SiteDep) -> Response:
         order = ReadOrder("record", place_of(connection, holding))
     suffix = ".warc.gz" if holding.segment.endswith(".gz") else ".warc"
     reading = read(site, order, holding)
-    response = stream(reading, f"capture-{capture_id}{suffix}")
+    response = send(request, site, reading, f"capture-{capture_id}{suffix}")
     response.headers.update(headers)
     return response
 
 
 def found_holding(connection: Connection, capture_id: int) -> Holding:
-    """The capture that was asked for; Missing when it is not there."""
+    """The capture that was asked for; Missing when it is not there, Suppressed when not shown."""
     try:
         return get_holding(connection, capture_id)
     except NotFound:
         raise Missing("trouble.404.capture", id=capture_id) from None
 
 
-def _nearest(connection: Connection, timestamp: str, url: str) -> Holding:
+def nearest_to(connection: Connection, timestamp: str, url: str) -> Holding:
+    """The capture of a URL of that very second, or else the nearest; Missing when there is none."""
     moment = moment_of(timestamp)
     if moment is None:
         raise Missing("trouble.404.page")
@@ -109,9 +114,11 @@ def _nearest(connection: Connection, timestamp: str, url: str) -> Holding:
     exact = exact_id(connection, key, timestamp)
     if exact is not None:
         return found_holding(connection, exact)
+    if len(timestamp) == 14:
+        require_shown(connection, key, moment)  # no other capture stands in for it
     holding = nearest_holding(connection, key, moment)
     if holding is None:
-        raise Missing("trouble.404.url", live_url=url, url=url)
+        raise absent(connection, key, url)
     return holding
 
 
@@ -150,11 +157,11 @@ def _serve(request: Request, site: Site, holding: Holding) -> Response:
         order = _order(connection, holding, ui)
     reading = read(site, order, holding)
     if reading.answer.location:
-        _exhaust(reading.body)
+        _exhaust(reading)
         address = f"{reading.answer.location}?ui={order.language}"
         response: Response = RedirectResponse(address, 302, headers=dict(ARCHIVED_HEADERS))
     else:
-        response = stream(reading, _filename(holding))
+        response = send(request, site, reading, _filename(holding))
     response.headers.update(headers)
     return response
 
@@ -167,7 +174,7 @@ def read(site: Site, order: ReadOrder, holding: Holding) -> Reading:
     """What a child found; StorageUnavailable or Missing when it is not to be had."""
     reading = site.readers.read(order)
     if reading.answer.refused:
-        _exhaust(reading.body)
+        _exhaust(reading)
         _refuse(reading.answer, holding)
     return reading
 
@@ -178,7 +185,7 @@ def require_reachable(site: Site, holding: Holding) -> None:
         return
     with site.database.read() as connection:
         order = ReadOrder("record", place_of(connection, holding))
-    _exhaust(read(site, order, holding).body)
+    _exhaust(read(site, order, holding))
 
 
 def _refuse(answer: Answer, holding: Holding) -> None:
@@ -189,20 +196,40 @@ def _refuse(answer: Answer, holding: Holding) -> None:
     raise Missing(f"trouble.404.{answer.refused}", live_url=holding.url, id=holding.id)
 
 
-def _exhaust(body: Iterator[bytes]) -> None:
+def _exhaust(reading: Reading) -> None:
     """Read an answer to its end, so that its child can take the next order."""
-    for _ in body:
+    for _ in reading.body:
         pass
 
 
-def stream(reading: Reading, filename: str) -> Response:
-    """The answer piece by piece; `filename` is for what can only be downloaded."""
-    headers = {**ARCHIVED_HEADERS, "Cache-Control": KEPT}
-    if reading.answer.attachment:
+def send(request: Request, site: Site, reading: Reading, filename: str) -> Response:
+    """The answer with its body, for which no child is kept; `filename` is for a download."""
+    if HEAD in request.scope:
+        reading.body.close()
+        return head(reading.answer, filename)
+    spooled = site.outgoing.spool(reading.body, _client(request, site))
+    return Sent(spooled, _headers(reading.answer, filename))
+
+
+def head(answer: Answer, filename: str) -> Response:
+    """The headers of such an answer alone."""
+    response = Response(headers=_headers(answer, filename))
+    del response.headers["Content-Length"]  # nobody has counted
+    return response
+
+
+def _headers(answer: Answer, filename: str) -> dict[str, str]:
+    # The whole Content-Type: Starlette would add a charset to text/* of its own.
+    headers = {**ARCHIVED_HEADERS, "Cache-Control": KEPT, "Content-Type": answer.media_type}
+    if answer.attachment:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
-    # The whole value: Starlette would add a charset to text/* of its own.
-    headers["Content-Type"] = reading.answer.media_type
-    return StreamingResponse(reading.body, headers=headers)
+    return headers
+
+
+def _client(request: Request, site: Site) -> str:
+    """Whose body it is; empty for this machine, whose undeclared proxy may ask for many people."""
+    client = client_of(request.scope, networks(site.settings.trusted_proxies))
+    return "" if client is None or client.is_loopback else line_of(client)
 
 
 def _filename(holding: Holding) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from healtharchive.model.changes import ListedChange, Place, Wish, list_changes
 from healtharchive.model.tables import BIGGEST_ID
+from healtharchive.warc.cdxj import stored_key
 from healtharchive.web.atom import atom, path_of
 from healtharchive.web.cdx_query import Asked
 from healtharchive.web.compare import weight_of
@@ -110,9 +112,11 @@ def _found(site: Site, wish: Wish) -> ChangeList:
 def _wish(asked: Asked) -> Wish:
     """What is asked for, one more than a page to see whether another follows."""
     order = asked.choice("order", ORDERS, "time")
+    url = asked.text("url")
     return Wish(
         source=asked.text("source"),
-        url=asked.text("url"),
+        url=url,
+        url_key=stored_key(url) if url else "",
         since=_moment(asked, "since"),
         until=_moment(asked, "until"),
         least_score=_score(asked),
@@ -158,11 +162,10 @@ def _place(text: str, order: str) -> Place | None:
         return None
     try:
         value, number = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        place = Place(
-            float(value) if order == "score" else datetime.fromisoformat(value), int(number)
-        )
-        if place.id > BIGGEST_ID or (isinstance(place.value, datetime) and not place.value.tzinfo):
+        at = float(value) if order == "score" else datetime.fromisoformat(value)
+        exact = at.tzinfo if isinstance(at, datetime) else math.isfinite(at)
+        if not (exact and 0 <= int(number) <= BIGGEST_ID):
             raise ValueError(text)
+        return Place(at.astimezone(UTC) if isinstance(at, datetime) else at, int(number))
     except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError):
         raise Unusable("trouble.400.place", name="after") from None
-    return place

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 
 from fastapi import APIRouter
@@ -140,7 +141,7 @@ def _facts(site: Site, from_capture: int, to_capture: int) -> ComparisonFacts:
         old, new, order = order_for(connection, site.settings.search_dir, from_capture, to_capture)
         previous, following = around_pair(connection, old, new)
         sides = [_compares(each, _is_pictured(connection, each.id)) for each in (old, new)]
-    compared = site.comparers.compare(order)
+    compared = site.comparers.compare(order, partial(_common, site, old, new))
     return _compared(compared, sides[0], sides[1], previous, following)
 
 
@@ -152,10 +153,16 @@ def _live_facts(site: Site, capture: int) -> ComparisonFacts:
         old, order = live_order_for(
             connection, site.settings.search_dir, capture, site.settings.user_agent
         )
-    compared = site.comparers.compare_live(order, every)
+    compared = site.comparers.compare_live(order, every, partial(_common, site, old))
     live = compared.live or LiveFacts(old.url, site.clock.now(), "")
     new = Compares(None, live.url, live.title, live.at, old.source, False)
     return _compared(compared, _compares(old, False), new, None, None)
+
+
+def _common(site: Site, *holdings: Holding) -> frozenset[str]:
+    with _asking(site) as connection:
+        jobs = (each.job_id for each in holdings)
+        return site.frames.of_jobs(connection, site.settings.search_dir, jobs)
 
 
 @contextmanager

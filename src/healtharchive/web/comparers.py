@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 
 from healtharchive.crawl.urls import host_of
 from healtharchive.model.clock import Clock, SystemClock
@@ -16,8 +16,8 @@ from healtharchive.search.compare.request import (
     compare_in_child,
 )
 from healtharchive.web.reading import StorageUnavailable
+from healtharchive.web.turns import Turns
 
-QUEUE_SECONDS = 5.0
 MOST_HOSTS = 10_000
 
 
@@ -42,28 +42,43 @@ class Comparers:
         deadline_seconds: float = DEADLINE_SECONDS,
         clock: Clock | None = None,
     ) -> None:
-        self._slots = threading.BoundedSemaphore(limit)
+        self._turns = Turns(limit, "Every child that compares captures")
         self._deadline_seconds = deadline_seconds
         self._clock = clock or SystemClock()
         self._live = threading.Lock()
         self._asked: dict[str, float] = {}  # host -> when
 
-    def compare(self, order: CompareOrder) -> Compared:
-        """The comparison, or why there is none. StorageUnavailable when a page cannot be read."""
-        with self._slot():
+    def compare(
+        self, order: CompareOrder, common: Callable[[], frozenset[str]] = frozenset
+    ) -> Compared:
+        """The comparison, or why there is none. StorageUnavailable when a page cannot be read.
+
+        `common` finds what most pages of these sites have, and may take its time: it is asked when
+        it is this order's turn. Busy when too many compare already.
+        """
+        self._turns.take()
+        try:
+            order = replace(order, common=tuple(sorted(common())))
             compared = compare_in_child(order, self._deadline_seconds)
+        finally:
+            self._turns.give_back()
         if compared.refused == "out_of_reach":
             raise StorageUnavailable(compared.reason)
         return compared
 
-    def compare_live(self, order: CompareOrder, live_every_seconds: float) -> Compared:
+    def compare_live(
+        self,
+        order: CompareOrder,
+        live_every_seconds: float,
+        common: Callable[[], frozenset[str]] = frozenset,
+    ) -> Compared:
         """The same with today's page. LiveUnavailable when it cannot be had, or not yet again."""
         assert order.new.live is not None
         if not self._live.acquire(blocking=False):
             raise LiveUnavailable("another page of today is being fetched", "live_soon")
         try:
             self._take_turn(host_of(order.new.live.url), live_every_seconds)
-            compared = self.compare(order)
+            compared = self.compare(order, common)
         finally:
             self._live.release()
         if compared.refused == "live":
@@ -78,12 +93,3 @@ class Comparers:
         if len(self._asked) >= MOST_HOSTS:
             self._asked.pop(next(iter(self._asked)))
         self._asked[host] = now
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=QUEUE_SECONDS):
-            raise StorageUnavailable("Every child that compares captures is busy.")
-        try:
-            yield
-        finally:
-            self._slots.release()

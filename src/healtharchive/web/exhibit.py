@@ -20,8 +20,9 @@ from healtharchive.web.exhibit_kinds import AS_TEXT, CSS, HTML, SHOWN
 from healtharchive.web.isolate import isolate
 from healtharchive.web.reading import Answer, ReadOrder
 
-MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
-CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+# Only ASCII: what they find goes into a header.
+MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE | re.ASCII)
 BINARY = "application/octet-stream"
 LARGEST_PAGE_BYTES = 30_000_000
 LARGEST_DECODED_BYTES = 500_000_000

@@ -6,11 +6,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Our own pages: one stylesheet, one icon, the frame of the archived page; no script at all.
+# Our own pages: one stylesheet, one icon, the frame of the archived page; most have no script.
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# A page with a script of ours, which may ask us for more.
+SCRIPTED_POLICY = f"{PAGE_POLICY}; script-src 'self'; connect-src 'self'"
 # An archived body: an origin of its own, no scripts, no forms, and only the archive to load from.
 # Links may move the whole window, for the archived page's links lead to other captures' pages.
 ARCHIVED_POLICY = (
@@ -40,6 +42,9 @@ ARCHIVED_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "X-Robots-Tag": "noindex, nofollow",
 }
+
+
+HEAD = "healtharchive.head"  # in the scope of a HEAD that is answered as GET
 
 
 class SafeHeaders:
@@ -85,7 +90,7 @@ class HeadAsGet:
                 raise _HeadersSent
 
         try:
-            await self._app({**scope, "method": "GET"}, receive, send_head)
+            await self._app({**scope, "method": "GET", HEAD: True}, receive, send_head)
         except (_HeadersSent, ClientDisconnect):  # Starlette turns the first into the second
             return
 

@@ -14,6 +14,8 @@ from starlette.responses import Response
 
 from healtharchive.model.history import captures_by_year, captures_of_year, last_success_before
 from healtharchive.warc.cdxj import stored_key
+from healtharchive.web import enhanced
+from healtharchive.web.absence import absent
 from healtharchive.web.language import MONTHS
 from healtharchive.web.original import is_usable
 from healtharchive.web.timeline import Day, Entry, days_of, timeline
@@ -72,7 +74,7 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
     with site.database.read() as connection:
         years = captures_by_year(site.database, connection, key)
         if not years:
-            raise Missing("trouble.404.url", live_url=url, url=url)
+            raise absent(connection, key, url)
         year = _number(query, "year", max(years), LAST_YEAR)
         moments = captures_of_year(connection, key, year)
         before = last_success_before(connection, key, year)
@@ -94,7 +96,8 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
 
 
 def _answer(visit: Visit, history: History) -> Response:
-    return visit.answer(
+    return enhanced.answer(
+        visit,
         "history.html",
         history,
         months=_months(visit, history.year),

@@ -26,7 +26,8 @@ LONGEST_ADDRESS_BYTES = 16_384
 MOST_HEADER_BYTES = 32_768
 MOST_CLIENTS = 100_000
 IPV6_LINE_BITS = 64
-FREE = ("/static/", "/health")  # what a page consists of, and what watches the server
+STATIC = "/static/"  # what a page consists of
+FREE = frozenset({"/health/live", "/healthz"})  # what watches the server, and asks nothing of it
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -84,7 +85,7 @@ class Limited:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER_BYTES:
             return _refused(request, 431, most=MOST_HEADER_BYTES)
         client = client_of(scope, self._proxies)
-        if client is None or client.is_loopback or scope["path"].startswith(FREE):
+        if client is None or client.is_loopback or _is_free(scope["path"]):
             return None
         wait = self._allowance.take(line_of(client), self._clock.monotonic())
         if not wait:
@@ -93,6 +94,10 @@ class Limited:
         refused = _refused(request, 429, seconds=seconds)
         MutableHeaders(raw=refused.raw_headers)["Retry-After"] = str(seconds)
         return refused
+
+
+def _is_free(path: str) -> bool:
+    return path in FREE or path.startswith(STATIC)
 
 
 def _refused(request: Request, status: int, **values: object) -> Response:
@@ -108,7 +113,7 @@ def client_of(scope: Scope, proxies: Sequence[Network]) -> Address | None:
     made up.
     """
     found = _address(scope["client"][0]) if scope.get("client") else None
-    if found is None or not _is_in(found, proxies):
+    if found is None or not is_in(found, proxies):
         return found
     named = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
     for text in reversed(named):
@@ -116,7 +121,7 @@ def client_of(scope: Scope, proxies: Sequence[Network]) -> Address | None:
         if address is None:
             break
         found = address
-        if not _is_in(found, proxies):
+        if not is_in(found, proxies):
             break
     return found
 
@@ -128,13 +133,13 @@ def line_of(client: Address) -> str:
     return str(client)
 
 
-def networks(text: str) -> tuple[Network, ...]:
+def networks(text: str, setting: str = "TRUSTED_PROXIES") -> tuple[Network, ...]:
     """The addresses and networks of a setting; SetupError when one is none."""
     try:
         return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
     except ValueError as error:
         raise SetupError(
-            f"HEALTHARCHIVE_TRUSTED_PROXIES cannot be used: {error}.",
+            f"HEALTHARCHIVE_{setting} cannot be used: {error}.",
             "Set it to addresses or networks with commas between them, such as 127.0.0.1, ::1.",
         ) from error
 
@@ -148,5 +153,6 @@ def _address(text: str) -> Address | None:
     return mapped or found
 
 
-def _is_in(address: Address, proxies: Sequence[Network]) -> bool:
-    return any(address in network for network in proxies)
+def is_in(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether an address is of one of the networks."""
+    return any(address in network for network in networks)

@@ -23,6 +23,7 @@ from healtharchive.model.holdings import nearest_holding
 from healtharchive.model.mementos import Memento, around, last_memento, memento_at, mementos_from
 from healtharchive.warc.cdxj import stored_key
 from healtharchive.web import cdx
+from healtharchive.web.absence import absent
 from healtharchive.web.cdx_query import parse
 from healtharchive.web.described import ACCEPT_DATETIME, answers_to_all
 from healtharchive.web.doorway import timestamp14
@@ -62,7 +63,7 @@ def timegate(url: PageUrl, request: Request, site: SiteDep) -> Response:
     with site.database.read() as connection:
         found = _nearest(connection, key, wanted)
         if found is None:
-            raise Missing("trouble.404.url", live_url=url, url=url)
+            raise absent(connection, key, url)
         near = around(connection, key, found)
     base = base_of(request)
     named = [
@@ -90,7 +91,7 @@ def timemap_cdxj(url: PageUrl, request: Request, site: SiteDep) -> Response:
     url = original_url(request, 3)
     with site.database.read() as connection:
         if last_memento(connection, stored_key(url)) is None:
-            raise Missing("trouble.404.url", live_url=url, url=url)
+            raise absent(connection, stored_key(url), url)
     return cdx.answer(site, parse([("url", url), ("matchType", "exact")]))
 
 
@@ -136,7 +137,7 @@ def _timemap(
     with site.database.read() as connection:
         found = mementos_from(connection, key, since, PAGE_MEMENTOS + 1)
         if not found:
-            raise Missing("trouble.404.url", live_url=url, url=url)
+            raise absent(connection, key, url)
         near = around(connection, key, found[0])
     page, rest = found[:PAGE_MEMENTOS], found[PAGE_MEMENTOS:]
     following = rest[0] if rest else None

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from healtharchive.model.pictures import PictureKind, pictures_of
-from healtharchive.web.archived import found_holding, place_of, read, stream
+from healtharchive.web.archived import found_holding, place_of, read, send
 from healtharchive.web.reading import ReadOrder
 from healtharchive.web.trouble import Missing
-from healtharchive.web.visit import SiteDep
+from healtharchive.web.visit import Site, SiteDep
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/thumbnail/{capture_id}")
-def thumbnail(capture_id: int, site: SiteDep) -> Response:
+def thumbnail(capture_id: int, request: Request, site: SiteDep) -> Response:
     """The small picture of a capture's first screen."""
-    return _picture(site, capture_id, PictureKind.THUMBNAIL)
+    return _picture(request, site, capture_id, PictureKind.THUMBNAIL)
 
 
 @router.get("/screenshot/{capture_id}")
-def screenshot(capture_id: int, site: SiteDep) -> Response:
+def screenshot(capture_id: int, request: Request, site: SiteDep) -> Response:
     """The picture of a capture's whole page."""
-    return _picture(site, capture_id, PictureKind.SCREENSHOT)
+    return _picture(request, site, capture_id, PictureKind.SCREENSHOT)
 
 
-def _picture(site: SiteDep, capture_id: int, kind: PictureKind) -> Response:
+def _picture(request: Request, site: Site, capture_id: int, kind: PictureKind) -> Response:
     with site.database.read() as connection:
         holding = found_holding(connection, capture_id)
         picture = pictures_of(connection, capture_id).get(kind)
@@ -44,4 +44,4 @@ def _picture(site: SiteDep, capture_id: int, kind: PictureKind) -> Response:
             length=picture.record_length,
         )
     reading = read(site, ReadOrder("picture", place), holding)
-    return stream(reading, f"{kind}-{capture_id}")
+    return send(request, site, reading, f"{kind}-{capture_id}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.collection import CollectionName
 from healtharchive.model.errors import HealthArchiveError
-from healtharchive.search.collection import Collection, directory_of, load_layout
+from healtharchive.search.collection import Collection, directory_of, is_whole, load_layout
 from healtharchive.search.collection_child import Said
 from healtharchive.search.collection_errand import prepare_in_child
 from healtharchive.search.collection_prepare import Prepared
@@ -20,12 +20,14 @@ from healtharchive.web.reading import StorageUnavailable
 
 AT_ONCE = 2
 PATIENCE_SECONDS = 3.0  # most are ready by then; longer, and the waiting would fill the threads
-REMEMBERED_SECONDS = 10.0  # a trouble is not looked into again by every request
+MOST_WAITING = 2 * AT_ONCE  # each in a thread that other requests need
+# How long a trouble is not looked into again: the first time, the second in a row, and so on.
+REMEMBERED_SECONDS = (10.0, 30.0, 90.0, 270.0, 600.0)
 LAYOUTS_KEPT = 16
 
 
 class BeingPrepared(HealthArchiveError):
-    """A WACZ is not ready yet; it will be soon."""
+    """A WACZ is not ready yet, or not any more; it will be soon."""
 
 
 class BeingRepaired(StorageUnavailable):
@@ -38,6 +40,7 @@ class _Stopped(Exception):
 
 @dataclass
 class _Errand:
+    state: str  # of the collection when somebody asked
     done: threading.Event = field(default_factory=threading.Event)
     said: Said | None = None
     ended_at: float = 0.0
@@ -51,6 +54,8 @@ class Preparing:
         self._lock = threading.Lock()
         self._layouts: OrderedDict[Path, Prepared] = OrderedDict()
         self._errands: dict[CollectionName, _Errand] = {}
+        self._failures: dict[CollectionName, int] = {}  # how many in a row
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._stopped = False
 
     def ready(
@@ -65,8 +70,8 @@ class Preparing:
         found = self.there(directory)
         if found is not None:
             return found
-        errand = self._sent(collection.name, {**os.environ, **settings})
-        if not errand.done.wait(PATIENCE_SECONDS):
+        errand = self._sent(collection, {**os.environ, **settings})
+        if not self._waited(errand):
             raise BeingPrepared(f"The WACZ of {collection.name} is being prepared.")
         assert errand.said is not None
         if errand.said.kind != "ready":
@@ -79,14 +84,14 @@ class Preparing:
     def there(self, directory: Path) -> Prepared | None:
         """What was prepared in a directory; None when nobody has."""
         with self._lock:
-            if directory in self._layouts and directory.is_dir():
-                self._layouts.move_to_end(directory)
-                return self._layouts[directory]
-        layout = load_layout(directory)
-        if layout is None:
-            return None
-        found = Prepared(directory, layout)
+            found = self._layouts.get(directory)
+        if found is None or not is_whole(directory, found.layout):
+            layout = load_layout(directory)
+            found = None if layout is None else Prepared(directory, layout)
         with self._lock:
+            self._layouts.pop(directory, None)
+            if found is None:
+                return None
             self._layouts[directory] = found
             while len(self._layouts) > LAYOUTS_KEPT:
                 self._layouts.popitem(last=False)
@@ -96,30 +101,47 @@ class Preparing:
         """Have the children ended that are at work."""
         self._stopped = True
 
-    def _sent(self, name: CollectionName, environ: Mapping[str, str]) -> _Errand:
+    def _waited(self, errand: _Errand) -> bool:
+        """Whether it is over. It is waited for a moment, unless many wait already."""
+        if errand.done.is_set() or not self._waiting.acquire(blocking=False):
+            return errand.done.is_set()
+        try:
+            return errand.done.wait(PATIENCE_SECONDS)
+        finally:
+            self._waiting.release()
+
+    def _sent(self, collection: Collection, environ: Mapping[str, str]) -> _Errand:
+        name, state = collection.name, collection.state
         with self._lock:
-            now = self._clock.monotonic()
             errand = self._errands.get(name)
-            if errand is not None and not self._is_over(errand, now):
+            if errand is not None and errand.done.is_set() and errand.state != state:
+                errand = None  # why it failed may be mended
+            if errand is not None and not self._is_over(name, errand):
                 return errand
             self._errands = {
-                key: each for key, each in self._errands.items() if not self._is_over(each, now)
+                key: each for key, each in self._errands.items() if not self._is_over(key, each)
             }
-            if sum(not each.done.is_set() for each in self._errands.values()) >= AT_ONCE:
+            at_work = [key for key, each in self._errands.items() if not each.done.is_set()]
+            failing = sum(key in self._failures for key in at_work)
+            # Collections on dead storage never get the last place.
+            if len(at_work) >= AT_ONCE or (name in self._failures and failing >= AT_ONCE - 1):
                 raise BeingPrepared("Other WACZ files are being prepared.")
-            errand = self._errands[name] = _Errand()
+            errand = self._errands[name] = _Errand(state)
         thread = threading.Thread(
             target=self._run, args=(name, environ, errand), daemon=True, name=f"prepare {name}"
         )
         thread.start()
         return errand
 
-    def _is_over(self, errand: _Errand, now: float) -> bool:
+    def _is_over(self, name: CollectionName, errand: _Errand) -> bool:
         """Whether its answer counts no longer: a good one never does, it is on the disk."""
         if not errand.done.is_set():
             return False
-        assert errand.said is not None
-        return errand.said.kind == "ready" or now - errand.ended_at > REMEMBERED_SECONDS
+        failures = self._failures.get(name, 0)
+        if not failures:
+            return True
+        remembered = REMEMBERED_SECONDS[min(failures, len(REMEMBERED_SECONDS)) - 1]
+        return self._clock.monotonic() - errand.ended_at > remembered
 
     def _run(self, name: CollectionName, environ: Mapping[str, str], errand: _Errand) -> None:
         said = Said("failed", reason=f"The WACZ of {name} cannot be prepared.")
@@ -128,8 +150,12 @@ class Preparing:
         except _Stopped:
             pass
         finally:
-            errand.said, errand.ended_at = said, self._clock.monotonic()
-            errand.done.set()
+            with self._lock:
+                errand.said, errand.ended_at = said, self._clock.monotonic()
+                failures = self._failures.pop(name, 0)
+                if said.kind != "ready":
+                    self._failures[name] = failures + 1
+                errand.done.set()
 
     def _watch(self, _: int) -> None:
         if self._stopped:

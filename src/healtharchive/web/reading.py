@@ -12,7 +12,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -22,9 +22,9 @@ from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.wire import from_line, to_line
 from healtharchive.search.collection_page import PageOrder
 from healtharchive.search.stored import Stored
+from healtharchive.web.turns import Turns
 
 LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
-QUEUE_SECONDS = 5.0  # for a free child; longer, and the waiting would fill the server's threads
 GRACE_SECONDS = 0.5  # a killed process that does not hang has ended long before
 CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
 
@@ -72,7 +72,7 @@ class Reading:
     """What a child found: the facts at once, the body piece by piece. Exhaust or close `body`."""
 
     answer: Answer
-    body: Iterator[bytes]
+    body: Generator[bytes, None, None]
 
 
 class Readers:
@@ -87,20 +87,19 @@ class Readers:
     ) -> None:
         self._deadline_seconds = deadline_seconds
         self._clock = clock or SystemClock()
-        self._slots = threading.BoundedSemaphore(limit)
+        self._turns = Turns(limit, "Every reader of stored records")
         self._limit = limit
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
         self._dying: list[_Child] = []
 
     def read(self, order: ReadOrder) -> Reading:
-        """The answer to one order. StorageUnavailable when none comes in time."""
-        if not self._slots.acquire(timeout=QUEUE_SECONDS):
-            raise StorageUnavailable("Every reader of stored records is busy.")
+        """The answer to one order. StorageUnavailable when none comes in time; Busy."""
+        self._turns.take()
         try:
             child = self._take()
         except BaseException:
-            self._slots.release()
+            self._turns.give_back()
             raise
         pieces = self._pieces(child, order)
         answer = from_line(Answer, next(pieces))
@@ -113,7 +112,7 @@ class Readers:
         for child in children:
             child.kill()
 
-    def _pieces(self, child: _Child, order: ReadOrder) -> Iterator[bytes]:
+    def _pieces(self, child: _Child, order: ReadOrder) -> Generator[bytes, None, None]:
         """The answer's line, then the body. Gives the child back, or kills it, at the end."""
         whole = False
         try:
@@ -142,7 +141,7 @@ class Readers:
         with self._lock:
             if not dead:
                 (self._idle if whole else self._dying).append(child)
-        self._slots.release()
+        self._turns.give_back()
 
 
 class _Child:

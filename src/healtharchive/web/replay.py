@@ -1,4 +1,8 @@
-"""The page that an archived page is replayed in: our banner, and the other origin's frame."""
+"""The page that an archived page is replayed in: our banner, and the other origin's frame.
+
+/en/replay/12                       capture 12
+/en/replay/at/20260124062801/URL    leads to the one nearest to that moment
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import APIRouter
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from healtharchive.model.collection import CollectionKind, CollectionName
 from healtharchive.model.holdings import Holding
-from healtharchive.web import replay_place
-from healtharchive.web.archived import found_holding, require_reachable
-from healtharchive.web.headers import PAGE_POLICY
+from healtharchive.web import replay_place, static_place
+from healtharchive.web.archived import found_holding, nearest_to, require_reachable
+from healtharchive.web.doorway import timestamp14
+from healtharchive.web.headers import SCRIPTED_POLICY
+from healtharchive.web.original import original_url
 from healtharchive.web.trouble import Missing
 from healtharchive.web.visit import SiteDep, VisitDep
 from healtharchive.web.wacz import prepared_for
@@ -54,10 +60,27 @@ def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
         campaign=holding.campaign,
         frame=f"{origin}/show/{holding.id}",
     )
-    response = visit.answer("replay.html", facts, replayed=facts, sandbox=replay_place.SANDBOX)
-    policy = PAGE_POLICY.replace("frame-src 'self'", f"frame-src {origin}")
-    response.headers["Content-Security-Policy"] = policy
+    response = visit.answer(
+        "replay.html",
+        facts,
+        replayed=facts,
+        sandbox=replay_place.SANDBOX,
+        timestamp=timestamp14(holding.captured_at),
+        script=static_place.address("replay.js"),
+    )
+    response.headers["Content-Security-Policy"] = SCRIPTED_POLICY.replace(
+        "frame-src 'self'", f"frame-src {origin}"
+    )
     return response
+
+
+@router.get("/{language}/replay/at/{timestamp}/{url:path}")
+def nearest(timestamp: str, visit: VisitDep, site: SiteDep) -> Response:
+    """Leads to the replay of the capture of a URL that is nearest to the moment."""
+    url = original_url(visit.request, 5)
+    with site.database.read() as connection:
+        holding = nearest_to(connection, timestamp, url)
+    return RedirectResponse(f"/{visit.language}/replay/{holding.id}", 302)
 
 
 def job_of(holding: Holding) -> CollectionName:

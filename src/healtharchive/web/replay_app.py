@@ -1,6 +1,7 @@
 """The origin of archived pages: replayweb.page's two scripts, their frame, and WACZ files to read.
 
 /show/12          replayweb.page with the page of capture 12 in it
+/show.js          what it says to the site's page around it
 /replay/…         what its service worker lives under
 /api/wacz/…       the archive's files, read by ranges (`wacz`)
 
@@ -10,11 +11,13 @@ of here is public anyway.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from healtharchive.web import replay_place, trouble, wacz
+from healtharchive.web import replay_place, static_place, trouble, wacz
 from healtharchive.web.archived import found_holding
 from healtharchive.web.doorway import timestamp14
 from healtharchive.web.headers import EVERYWHERE, HeadAsGet, SafeHeaders
@@ -60,6 +63,8 @@ def show(capture_id: int, request: Request, site: SiteDep) -> Response:
         holding = found_holding(connection, capture_id)
     job = wacz.prepared_for(site, job_of(holding))
     page = site.templates.get_template("replay_show.html").render(
+        script=f"/show.js?v={static_place.version('show.js')}",
+        site=_site_origin(request, site),
         source=f"/api/wacz/job/{holding.job_id}.wacz",
         # The browser keeps what it read of an index under this name, also when the index changes.
         collection=f"job-{holding.job_id}-{job.layout.etag[:16]}",
@@ -67,6 +72,12 @@ def show(capture_id: int, request: Request, site: SiteDep) -> Response:
         timestamp=timestamp14(holding.captured_at),
     )
     return HTMLResponse(page, headers=_framed(request, site))
+
+
+@router.get("/show.js")
+def teller() -> Response:
+    """Our own script beside the frame: it says to the site's page where the reader is."""
+    return _script(static_place.STATIC / "show.js", {})
 
 
 @router.get("/replay/")
@@ -79,17 +90,16 @@ def frame(request: Request, site: SiteDep) -> Response:
 @router.get("/replay/ui.js")
 def interface() -> Response:
     """replayweb.page's interface."""
-    return _script("ui.js", {})
+    return _script(replay_place.ASSETS / "ui.js", {})
 
 
 @router.get("/replay/sw.js")
 def worker() -> Response:
     """replayweb.page's service worker, which answers for the archived page's whole web."""
-    return _script("sw.js", {"Content-Security-Policy": WORKER_POLICY})
+    return _script(replay_place.ASSETS / "sw.js", {"Content-Security-Policy": WORKER_POLICY})
 
 
-def _script(name: str, more: dict[str, str]) -> Response:
-    path = replay_place.ASSETS / name
+def _script(path: Path, more: dict[str, str]) -> Response:
     if not path.is_file():
         raise trouble.Missing("trouble.404.replay")
     headers = {**EVERYWHERE, "Cache-Control": SCRIPT_KEPT, **more}
@@ -97,12 +107,14 @@ def _script(name: str, more: dict[str, str]) -> Response:
 
 
 def _framed(request: Request, site: Site) -> dict[str, str]:
-    settings = site.settings
-    origin = replay_place.site_origin(request.url, settings.public_url, site.port)
     return {
         **EVERYWHERE,
-        "Content-Security-Policy": SHOW_POLICY.replace("{site}", origin),
+        "Content-Security-Policy": SHOW_POLICY.replace("{site}", _site_origin(request, site)),
         "Origin-Agent-Cluster": "?1",
         "X-Robots-Tag": "noindex, nofollow",
         "Cache-Control": "no-cache",
     }
+
+
+def _site_origin(request: Request, site: Site) -> str:
+    return replay_place.site_origin(request.url, site.settings.public_url, site.port)

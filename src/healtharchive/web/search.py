@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from healtharchive.model.campaigns import list_campaigns
 from healtharchive.model.pictures import with_thumbnail
+from healtharchive.web import enhanced
 from healtharchive.web import form as forms
 from healtharchive.web.facets import Narrowing
 from healtharchive.web.finding import Findings, find
@@ -82,7 +83,8 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
         findings = _with_thumbnails(site, find(site.settings, form, known.sources))
     errors = tuple(_error(visit, wrong) for wrong in wrongs)
     facts = SearchErrors(errors) if errors else findings
-    return visit.answer(
+    return enhanced.answer(
+        visit,
         "search.html",
         facts,
         status=422 if errors else 200,

@@ -12,8 +12,10 @@ from healtharchive.web import (
     texts_api,
     texts_changes,
     texts_cite,
+    texts_data,
     texts_history,
     texts_replay,
+    texts_report,
     texts_search,
     texts_storage,
     texts_wacz,
@@ -354,11 +356,6 @@ _WRITTEN: dict[str, tuple[str, str]] = {
         "Il n’y a pas de campagne nommée «␣{id}␣».",
     ),
     "trouble.404.job": ("There is no job {id}.", "Il n’y a pas de tâche {id}."),
-    "trouble.405.title": ("Not possible here", "Impossible ici"),
-    "trouble.405.page": (
-        "This address can only be read.",
-        "Cette adresse peut seulement être lue.",
-    ),
     "trouble.422.title": ("Something to correct", "Élément à corriger"),
     "trouble.500.title": ("Our mistake", "Erreur de notre part"),
     "trouble.500.page": (
@@ -388,8 +385,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         | texts_api.WRITTEN
         | texts_changes.WRITTEN
         | texts_cite.WRITTEN
+        | texts_data.WRITTEN
         | texts_history.WRITTEN
         | texts_replay.WRITTEN
+        | texts_report.WRITTEN
         | texts_search.WRITTEN
         | texts_storage.WRITTEN
         | texts_wacz.WRITTEN

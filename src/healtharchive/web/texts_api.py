@@ -74,6 +74,10 @@ WRITTEN: dict[str, tuple[str, str]] = {
         "Too many requests came from your address; please go on in {seconds} s.",
         "Trop de demandes sont venues de votre adresse; continuez dans {seconds} s.",
     ),
+    "trouble.503.busy": (
+        "Too much is being read at this moment; please try again in a few seconds.",
+        "Trop de lectures sont en cours en ce moment; réessayez dans quelques secondes.",
+    ),
     "trouble.431.title": ("Headers too long", "En-têtes trop longs"),
     "trouble.431.page": (
         "The headers of this request are longer than {most} bytes.",

@@ -12,6 +12,10 @@ WRITTEN: dict[str, tuple[str, str]] = {
         "Replay runs in your browser and needs JavaScript.",
         "La relecture se fait dans votre navigateur et exige JavaScript.",
     ),
+    "replay.absent": (
+        "The page in the frame was not captured together with the one described here.",
+        "La page dans le cadre n’a pas été capturée avec celle qui est décrite ici.",
+    ),
     "replay.by": (
         "Replayed in your browser from the archive’s own files by ReplayWeb.page, a free program "
         "(AGPL 3.0, github.com/webrecorder/replayweb.page). Nothing is loaded from the live web.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 WRITTEN: dict[str, tuple[str, str]] = {
+    "capture.wacz": ("Download this page alone (WACZ)", "Télécharger cette page seule (WACZ)"),
     "trouble.404.wacz": (
         "There is nothing captured and indexed under the name {name}.",
         "Rien n’est capturé et indexé sous le nom {name}.",

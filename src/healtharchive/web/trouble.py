@@ -1,4 +1,4 @@
-"""What goes wrong, said in one sentence in the reader's language: 404, 422, 500 and 503 pages."""
+"""What goes wrong, said in one sentence in the reader's language: 404, 451, 500, 503 and more."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from healtharchive.model.errors import BadInput, DatabaseUnavailable, NotFound, SchemaMissing
+from healtharchive.model.withheld import Suppressed
 from healtharchive.web.comparers import LiveUnavailable
 from healtharchive.web.finding import IndexUnavailable
 from healtharchive.web.headers import ARCHIVED_HEADERS, PAGE_HEADERS
 from healtharchive.web.preparing import BeingPrepared, BeingRepaired
 from healtharchive.web.reading import StorageUnavailable
+from healtharchive.web.turns import Busy
 from healtharchive.web.visit import Visit
 
 RETRY_AFTER_SECONDS = 60
-PREPARED_AFTER_SECONDS = 5
+SOON_SECONDS = 5  # until something is prepared, or its turn comes
 log = logging.getLogger(__name__)
 
 
@@ -56,12 +58,15 @@ class Trouble:
 def install(app: FastAPI) -> None:
     """Give the app a clear answer to everything that can go wrong."""
     app.add_exception_handler(Missing, _missing)
+    app.add_exception_handler(Suppressed, _not_shown)
     app.add_exception_handler(Unusable, _not_usable)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _unusable)
     for kind in (DatabaseUnavailable, SchemaMissing, DBAPIError, PoolTimeout):
         app.add_exception_handler(kind, _no_database)
+    app.add_exception_handler(DataError, _no_such_value)
     app.add_exception_handler(StorageUnavailable, _no_storage)
+    app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(BeingRepaired, _in_repair)
     app.add_exception_handler(BeingPrepared, _in_preparation)
     app.add_exception_handler(IndexUnavailable, _no_index)
@@ -90,6 +95,15 @@ def _missing(request: Request, error: Exception) -> Response:
     return _page(visit, Trouble(404, visit.say(error.key, **error.values), error.live_url))
 
 
+def _not_shown(request: Request, _: Exception) -> Response:
+    """451 (RFC 7725): why is the operator's business, that it is so is the reader's."""
+    response = answer(request, 451, "trouble.451.capture")
+    site = Visit(request).site
+    here = site.settings.public_url or str(request.base_url)
+    response.headers["Link"] = f'<{here.rstrip("/")}/>; rel="blocked-by"'
+    return response
+
+
 def _not_usable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unusable)
     return answer(request, 400, error.key, **error.values)
@@ -116,6 +130,12 @@ def _no_database(request: Request, error: Exception) -> Response:
     return _unavailable(request, error, "database")
 
 
+def _no_such_value(request: Request, error: Exception) -> Response:
+    """The database is well: what was asked for is nothing that it could hold."""
+    log.warning("%s answered 404: %s", request.url.path, str(error).partition("\n")[0])
+    return answer(request, 404, "trouble.404.page")
+
+
 def _no_storage(request: Request, error: Exception) -> Response:
     return _unavailable(request, error, "storage")
 
@@ -126,7 +146,13 @@ def _in_repair(request: Request, error: Exception) -> Response:
 
 def _in_preparation(request: Request, error: Exception) -> Response:
     response = answer(request, 503, "trouble.503.prepare")
-    response.headers["Retry-After"] = str(PREPARED_AFTER_SECONDS)
+    response.headers["Retry-After"] = str(SOON_SECONDS)
+    return response
+
+
+def _busy(request: Request, error: Exception) -> Response:
+    response = _unavailable(request, error, "busy")
+    response.headers["Retry-After"] = str(SOON_SECONDS)
     return response
 
 

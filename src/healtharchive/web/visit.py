@@ -15,10 +15,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.wire import to_plain
+from healtharchive.search.compare.texts import Frames
 from healtharchive.settings import Settings
 from healtharchive.web import language as words
 from healtharchive.web.comparers import Comparers
 from healtharchive.web.language import Language
+from healtharchive.web.outgoing import Outgoing
 from healtharchive.web.preparing import Preparing
 from healtharchive.web.reading import Readers
 from healtharchive.web.replay_place import ReplayPlace
@@ -41,6 +43,8 @@ class Site:
     port: int = 0  # that the pages are served on
     preparing: Preparing = field(default_factory=Preparing)
     comparers: Comparers = field(default_factory=Comparers)
+    frames: Frames = field(default_factory=Frames)
+    outgoing: Outgoing = field(default_factory=Outgoing)
     replay: ReplayPlace | None = None  # None: nobody serves archived pages' own origin
 
 

@@ -17,17 +17,18 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from healtharchive.model.collection import CollectionKind, CollectionName, span_start
+from healtharchive.model.collection import CollectionKind, CollectionName, span_start, span_stop
 from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import REVISIT, payload_holding, segment_place
 from healtharchive.search.collection import LAYOUT_NAME, filename_of, look
 from healtharchive.search.collection_page import PageOrder
 from healtharchive.search.collection_prepare import Prepared
 from healtharchive.settings import environment_of
-from healtharchive.web.archived import found_holding, place_of, read, stream
-from healtharchive.web.headers import EVERYWHERE
+from healtharchive.web.archived import found_holding, head, place_of, read, require_reachable, send
+from healtharchive.web.headers import EVERYWHERE, HEAD
+from healtharchive.web.preparing import BeingPrepared
 from healtharchive.web.ranges import ByteRange, Unsatisfiable, names, wanted
-from healtharchive.web.reading import ReadOrder
+from healtharchive.web.reading import Answer, ReadOrder
 from healtharchive.web.trouble import Missing, Trouble
 from healtharchive.web.visit import Site, SiteDep
 from healtharchive.web.wacz_bytes import Source
@@ -99,17 +100,20 @@ def allow() -> Response:
 
 
 @page_router.get("/wacz/{capture_id}")
-def one_page(capture_id: int, site: SiteDep) -> Response:
+def one_page(capture_id: int, request: Request, site: SiteDep) -> Response:
     """One capture as a small signed WACZ: its records, and where in the archive they lie."""
     with site.database.read() as connection:
         holding = found_holding(connection, capture_id)
         _, file_bytes, sha256 = segment_place(connection, holding.segment)
         revisited = payload_holding(connection, holding) if holding.record_type == REVISIT else None
+        if revisited is not None and revisited.suppressed_by is not None:
+            revisited = None  # a file to take away has no record that is not shown
         order = PageOrder(
             capture_id=capture_id,
             record=place_of(connection, holding),
             file_bytes=file_bytes,
             span_start=span_start(connection, holding.segment, holding.record_offset),
+            span_stop=span_stop(connection, holding.segment, holding.record_offset) or file_bytes,
             original=place_of(connection, revisited) if revisited else None,
             url=holding.url,
             title=holding.title or holding.url,
@@ -119,14 +123,21 @@ def one_page(capture_id: int, site: SiteDep) -> Response:
             segment_sha256=sha256,
             state_dir=str(site.settings.state_dir),
         )
-    reading = read(site, ReadOrder("one_page", order.record, one_page=order), holding)
-    response = stream(reading, f"capture-{capture_id}.wacz")
+    filename = f"capture-{capture_id}.wacz"
+    if HEAD in request.scope:  # all of it would be made for its headers
+        require_reachable(site, holding)
+        response = head(Answer(MEDIA_TYPE, attachment=True), filename)
+    else:
+        reading = read(site, ReadOrder("one_page", order.record, one_page=order), holding)
+        response = send(request, site, reading, filename)
     response.headers.update(SHARED)
     return response
 
 
 def prepared_for(site: Site, name: CollectionName) -> Prepared:
     """The WACZ of a collection. Missing; BeingPrepared; BeingRepaired."""
+    if not name.name.isprintable():  # no database is asked: PostgreSQL's has no text with a NUL
+        raise Missing("trouble.404.wacz", name=repr(name.name))
     try:
         with site.database.read() as connection:
             collection = look(connection, name)
@@ -160,4 +171,8 @@ def _begun(body: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _made_at(prepared: Prepared) -> datetime:
-    return datetime.fromtimestamp((prepared.directory / LAYOUT_NAME).stat().st_mtime, UTC)
+    try:
+        made = (prepared.directory / LAYOUT_NAME).stat().st_mtime
+    except FileNotFoundError:  # removed since it was found
+        raise BeingPrepared("The WACZ has just been removed; it is made anew.") from None
+    return datetime.fromtimestamp(made, UTC)

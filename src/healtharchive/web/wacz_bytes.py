@@ -15,7 +15,7 @@ from healtharchive.model.holdings import copies_of, segment_place
 from healtharchive.search.collection_prepare import Prepared
 from healtharchive.search.stored import Stored
 from healtharchive.warc.wacz import Part
-from healtharchive.web.preparing import BeingRepaired
+from healtharchive.web.preparing import BeingPrepared, BeingRepaired
 from healtharchive.web.reading import Readers, ReadOrder, StorageUnavailable
 
 ORDER_BYTES = 4 << 20
@@ -32,7 +32,8 @@ class Source:
     def pieces(self, prepared: Prepared, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` to before `stop`, at most ORDER_BYTES in memory at a time.
 
-        BeingRepaired when a segment cannot be read; OSError when a derived file cannot.
+        BeingRepaired when a segment cannot be read; BeingPrepared when a derived file has been
+        removed: it is made anew; OSError when the disk fails.
         """
         for part in prepared.layout.between(start, stop):
             if part.segment:
@@ -66,11 +67,20 @@ class Source:
 
 def _of_file(path: Path, part: Part) -> Iterator[bytes]:
     left = part.length
-    with path.open("rb") as stream:
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise _gone(path) from None
+    with stream:
         stream.seek(part.offset)
         while left:
             piece = stream.read(min(left, PIECE_BYTES))
             if not piece:
-                raise EOFError(f"{path.name} has become shorter")
+                raise _gone(path)
             left -= len(piece)
             yield piece
+
+
+def _gone(path: Path) -> BeingPrepared:
+    what = f"{path.name}, a prepared part of the WACZ, has been removed or cut short."
+    return BeingPrepared(what, "Ask again: it is made anew.")

@@ -5,6 +5,7 @@ It may hang on a dead mount or die of what it parses; `request`, which started i
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def main() -> int:
     _bound_memory()
     order = from_line(CompareOrder, sys.stdin.buffer.readline())
     sys.stdout.buffer.write(to_line(_answer(order)))
+    sys.stdout.buffer.flush()
     return 0
 
 
@@ -145,4 +147,4 @@ def _bound_memory() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # at once: a thread may still be looking a name up

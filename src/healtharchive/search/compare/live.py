@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from healtharchive.model.source import SourceDefinition
 from healtharchive.search.extract import PageText, characters, kind_of, page_text
 from healtharchive.warc.decoding import decode_content
 
-MOST_HOPS = 5
+MOST_HOPS = 5  # redirects
 PAGE_BYTES = 5_000_000
 TIMEOUT_SECONDS = 8.0
 TOTAL_SECONDS = 12.0  # within the child's deadline, so that the reason can be told
@@ -76,27 +77,35 @@ def fetch_live(order: LiveOrder, lookup: Lookup = look_up) -> LivePage:
         raise LiveFailed(failure.detail) from failure
 
 
+class _LeftBehind(ThreadPoolExecutor):
+    """Threads whose end nobody waits for: the system may look a name up for half a minute."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 async def _within(order: LiveOrder, lookup: Lookup) -> LivePage:
-    with tempfile.TemporaryDirectory() as directory:
-        transport = Transport(
-            clock=SystemClock(),
-            user_agent=order.agent,
-            timeout_seconds=TIMEOUT_SECONDS,
-            page_bytes=PAGE_BYTES,
-            allow_private_hosts=frozenset(order.allow_private_hosts),
-            temporary_directory=Path(directory),
-            resolver=lookup,
-        )
-        try:
-            async with asyncio.timeout(TOTAL_SECONDS):
-                return await _follow(order, transport)
-        finally:
-            await transport.close()
+    asyncio.get_running_loop().set_default_executor(_LeftBehind())
+    transport = Transport(
+        clock=SystemClock(),
+        user_agent=order.agent,
+        timeout_seconds=TIMEOUT_SECONDS,
+        page_bytes=PAGE_BYTES,
+        allow_private_hosts=frozenset(order.allow_private_hosts),
+        # What is spilled has no name there, and no directory of ours that a kill would leave.
+        temporary_directory=Path(tempfile.gettempdir()),
+        resolver=lookup,
+    )
+    try:
+        async with asyncio.timeout(TOTAL_SECONDS):
+            return await _follow(order, transport)
+    finally:
+        await transport.close()
 
 
 async def _follow(order: LiveOrder, transport: Transport) -> LivePage:
     url = canonicalize(order.url)
-    for _ in range(MOST_HOPS):
+    for _ in range(MOST_HOPS + 1):
         if url is None or host_of(url) not in order.hosts:
             raise LiveFailed("it leads to a host that is not of its source")
         await _allow(order, transport, url)
@@ -123,12 +132,16 @@ def _page(answer: Exchange) -> LivePage:
     answer.body.close()
     if answer.status not in range(200, 300):
         raise LiveFailed(f"the site answers {answer.status}")
+    if answer.truncated:
+        raise LiveFailed(f"its page is not all there ({answer.truncated})")
     declared = header_value(answer, "content-type")
     kind = kind_of(declared.partition(";")[0].strip().lower())
     if not kind:
         raise LiveFailed("it is no page any more")
     coding = header_value(answer, "content-encoding")
-    data = decode_content(body, coding, PAGE_BYTES).data
-    page = page_text(data, kind, declared, header_value(answer, "content-language"))
-    html = characters(data, declared)[0] if kind == "html" else ""
+    decoded = decode_content(body, coding, PAGE_BYTES)
+    if decoded.problem:  # half a page would be compared as if the rest were gone
+        raise LiveFailed(f"its page cannot be read: {decoded.problem}")
+    page = page_text(decoded.data, kind, declared, header_value(answer, "content-language"))
+    html = characters(decoded.data, declared)[0] if kind == "html" else ""
     return LivePage(answer.url, answer.started_at, page, html)

@@ -27,7 +27,7 @@ from healtharchive.model.sources import get_source
 from healtharchive.model.wire import from_line, to_line
 from healtharchive.search.compare.comparison import Comparison
 from healtharchive.search.compare.live import LiveOrder, order_of
-from healtharchive.search.compare.texts import common_in_job, page_at
+from healtharchive.search.compare.texts import page_at
 from healtharchive.search.compare.weighing import Weight
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.stored import Stored
@@ -93,27 +93,22 @@ class Compared:
 def order_for(
     connection: Connection, search_dir: Path, from_capture: int, to_capture: int
 ) -> tuple[Holding, Holding, CompareOrder]:
-    """What to compare. NotFound when there is no such capture."""
+    """What to compare, but for what is common. NotFound when there is no such capture."""
     old, new = get_holding(connection, from_capture), get_holding(connection, to_capture)
     index = SearchIndex(search_dir) if SearchIndex.exists(search_dir) else None
-    common: frozenset[str] = frozenset()
-    if index is not None:
-        for job_id in {old.job_id, new.job_id}:
-            common |= common_in_job(connection, index, job_id)
     sides = [_side(connection, index, each) for each in (old, new)]
-    return old, new, CompareOrder(sides[0], sides[1], tuple(sorted(common)))
+    return old, new, CompareOrder(sides[0], sides[1])
 
 
 def live_order_for(
     connection: Connection, search_dir: Path, capture: int, agent: str
 ) -> tuple[Holding, CompareOrder]:
-    """What to compare a capture with its page of today. NotFound when there is no such capture."""
+    """The same for a capture and its page of today. NotFound when there is no such capture."""
     holding = get_holding(connection, capture)
     source = get_source(connection, holding.source)
     index = SearchIndex(search_dir) if SearchIndex.exists(search_dir) else None
-    common = common_in_job(connection, index, holding.job_id) if index else frozenset()
     new = Side(live=order_of(source, holding.url, agent))
-    return holding, CompareOrder(_side(connection, index, holding), new, tuple(sorted(common)))
+    return holding, CompareOrder(_side(connection, index, holding), new)
 
 
 def compare_in_child(order: CompareOrder, deadline_seconds: float = DEADLINE_SECONDS) -> Compared:
@@ -140,7 +135,9 @@ def _ask(order: CompareOrder, deadline_seconds: float) -> Compared:
         output, _ = process.communicate(to_line(order), deadline_seconds)
     except subprocess.TimeoutExpired:
         abandon(process)
-        return Compared(refused="out_of_reach", reason="no answer within the deadline")
+        # Whether the site was late or the storage, nobody can tell; either may be asked again.
+        late: Refusal = "live" if order.new.live else "out_of_reach"
+        return Compared(refused=late, reason="no answer within the deadline")
     if not output:
         return Compared(refused="too_large", reason=f"it ended with {process.returncode}")
     return from_line(Compared, output)
