@@ -72,6 +72,10 @@ def replaying(
             if not isinstance(answer, Canned):
                 answer.body.close()
         await gathering.close()
+        page = gathering.exchange  # which is left to whoever visits the page
+        assert page is not None
+        await parts.ledger.append(*parts.recorder.records(parts.page.id, page))
+        page.body.close()
         await parts.finish()
 
     run(directory, record, site)
