@@ -60,8 +60,12 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
             door.accept()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all readers; each has a profile of its own."""
+    """One Chromium for a file's readers; each has a profile of its own.
+
+    No longer than a file: while it runs, playwright's event loop is this thread's, and no other
+    test could call `asyncio.run`.
+    """
     with chromium() as running:
         yield running
