@@ -63,8 +63,8 @@ from tests.lab.captured import (
     html_page,
     page_record,
 )
-from tests.lab.collections import expect_right
 from tests.lab.editions import ACTOR, Editions, at, build_editions
+from tests.lab.kept_collections import expect_right
 
 SECRET = "/dir/hidden-name"
 WORDS = ("Zanzibar", "zyxwvut")  # of its title and of its text, in both captures

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from healtharchive.model.tables import segments
 from healtharchive.web import preparing
 from healtharchive.web.app import create_app
-from tests.lab.collections import Editions, expect_right, index_of, on_sqlite
+from tests.lab.kept_collections import Editions, expect_right, index_of, on_sqlite
 
 FIRST = "/api/wacz/job/1.wacz"
 SECOND = "/api/wacz/job/2.wacz"

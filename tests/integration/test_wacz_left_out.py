@@ -24,7 +24,7 @@ from healtharchive.warc.wacz_left_out import left_out
 from healtharchive.web.app import create_app
 from tests.lab import warcs
 from tests.lab.captured import FIRST_MOMENT, SITE, Page, add_segment, html_page, page_record
-from tests.lab.collections import IMAGE, LATER, Editions, expect_right, index_of, on_sqlite
+from tests.lab.kept_collections import IMAGE, LATER, Editions, expect_right, index_of, on_sqlite
 from tests.lab.queue import ACTOR
 from tests.lab.wacz import LayoutFile
 

@@ -32,7 +32,7 @@ from healtharchive.web.archived import place_of
 from healtharchive.web.reading import Readers, ReadOrder
 from tests.lab import warcs
 from tests.lab.captured import Page, add_segment, page_record
-from tests.lab.collections import Editions, expect_right, on_sqlite
+from tests.lab.kept_collections import Editions, expect_right, on_sqlite
 from tests.lab.warcs import record
 
 SITE = "https://www.example.org"

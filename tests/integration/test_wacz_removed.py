@@ -25,7 +25,7 @@ from healtharchive.web.preparing import Preparing
 from healtharchive.web.wacz_bytes import Source
 from tests.integration.test_wacz import served, whole
 from tests.lab.captured import FIRST_MOMENT
-from tests.lab.collections import Editions, on_sqlite
+from tests.lab.kept_collections import Editions, on_sqlite
 
 FIRST = "/api/wacz/job/1.wacz"
 JOB = CollectionName(CollectionKind.JOB, "1")

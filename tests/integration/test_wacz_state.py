@@ -18,7 +18,7 @@ from healtharchive.search.collection_after import prepare_for
 from healtharchive.search.collection_prepare import Prepared, prepare
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.pipeline import Tools
-from tests.lab.collections import Editions, editions
+from tests.lab.kept_collections import Editions, editions
 from tests.lab.queue import ACTOR
 
 JOB, SOURCE = CollectionKind.JOB, CollectionKind.SOURCE

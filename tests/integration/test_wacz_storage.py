@@ -15,7 +15,7 @@ from tests.integration.test_released_segments import cold_target, ship_and_relea
 from tests.lab import objects
 from tests.lab.archive import Archive
 from tests.lab.captured import Page, add_segment, page_record
-from tests.lab.collections import Editions, on_sqlite
+from tests.lab.kept_collections import Editions, on_sqlite
 from tests.lab.reader import served
 
 FIRST = "/api/wacz/job/1.wacz"

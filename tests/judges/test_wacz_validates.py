@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.collections import Editions, on_sqlite
 from tests.lab.judges import program
+from tests.lab.kept_collections import Editions, on_sqlite
 
 COLLECTIONS = (["--job", "1"], ["--job", "2"], ["--source", "lab"], ["--campaign", "annual-2026"])
 
