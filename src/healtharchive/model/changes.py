@@ -265,12 +265,6 @@ def list_changes(connection: Connection, wish: Wish) -> list[ListedChange]:
     return [_change(row) for row in connection.execute(query)]
 
 
-def change_to(connection: Connection, capture_id: int) -> ListedChange | None:
-    """The change that led to a capture, if there was one."""
-    row = connection.execute(_listed().where(changes.c.to_capture == capture_id)).one_or_none()
-    return None if row is None else _change(row)
-
-
 def _conditions(wish: Wish) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [changes.c.score >= wish.least_score]
     if wish.source:

@@ -8,18 +8,16 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import (
     Holding,
     Sighting,
     count_sightings,
-    get_holding,
     sightings_around,
 )
 from healtharchive.model.pictures import PictureKind, pictures_of
+from healtharchive.web.archived import found_holding
 from healtharchive.web.exhibit_kinds import is_framed
 from healtharchive.web.replay_place import installed
-from healtharchive.web.trouble import Missing
 from healtharchive.web.visit import SiteDep, VisitDep
 
 router = APIRouter(include_in_schema=False)
@@ -63,10 +61,7 @@ class CaptureFacts:
 def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
     """One capture with its facts and the archived page in a sandboxed frame."""
     with site.database.read() as connection:
-        try:
-            holding = get_holding(connection, capture_id)
-        except NotFound:
-            raise Missing("trouble.404.capture", id=capture_id) from None
+        holding = found_holding(connection, capture_id)
         count = count_sightings(connection, holding.url_key)
         near = sightings_around(connection, holding.url_key, holding.captured_at, MOST_OTHERS)
         pictures = tuple(sorted(pictures_of(connection, capture_id)))

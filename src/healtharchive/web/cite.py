@@ -17,7 +17,6 @@ from healtharchive.model.holdings import Holding, segment_named
 from healtharchive.web.archived import found_holding
 from healtharchive.web.citing import Cited, citations
 from healtharchive.web.doorway import timestamp14
-from healtharchive.web.language import Language
 from healtharchive.web.replay_place import site_origin
 from healtharchive.web.visit import SiteDep, Visit, VisitDep
 
@@ -113,5 +112,5 @@ def _cited(visit: Visit, holding: Holding) -> Cited:
         permanent_url=permanent,
         captured_at=holding.captured_at,
         read_on=visit.site.clock.now().date(),
-        language=visit.language if visit.language is Language.FR else Language.EN,
+        language=visit.language,
     )
