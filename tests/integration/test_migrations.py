@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from healtharchive.model import schema
 from healtharchive.model.database import Database
 from healtharchive.model.errors import SchemaMissing
-from healtharchive.model.tables import metadata
+from healtharchive.model.tables_operation import metadata
 
 
 @pytest.fixture

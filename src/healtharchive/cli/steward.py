@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from healtharchive.steward.means import StewardMeans
 
 app = typer.Typer(invoke_without_command=True)
-RECONCILERS = ("storage", "shipping", "fixity")
+BY_TARGET = ("storage", "shipping", "fixity")
 
 
 @app.callback()
@@ -30,25 +30,41 @@ def steward(context: typer.Context) -> None:
 
 @app.command()
 def run(
-    reconciler: Annotated[str, typer.Argument(help="storage, shipping or fixity.")],
+    reconciler: Annotated[str, typer.Argument(help="Its name; a wrong one lists them.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")
     ] = False,
     target: Annotated[str | None, typer.Option(help="This target only.")] = None,
 ) -> None:
     """One round of one reconciler, now."""
-    if reconciler not in RECONCILERS:
-        raise NotFound(
-            f"There is no reconciler '{reconciler}'.", f"There are {', '.join(RECONCILERS)}."
-        )
     session = begin()
-    lines = {"storage": _storage, "shipping": _shipping, "fixity": _fixity}[reconciler](
-        session, target, dry_run
-    )
+    if reconciler in BY_TARGET:
+        lines = {"storage": _storage, "shipping": _shipping, "fixity": _fixity}[reconciler](
+            session, target, dry_run
+        )
+    else:
+        lines = _other(session, reconciler, dry_run)
     for line in lines:
         print(render.safe(line))
     if not lines:
         print("Nothing to do.")
+
+
+def _other(session: Session, name: str, dry_run: bool) -> list[str]:
+    from healtharchive.steward.reconcilers import reconcilers
+    from healtharchive.steward.rounds import take_round
+
+    means = steward_means(session)
+    known = {each.name: each for each in reconcilers(means)}
+    if name not in known:
+        raise NotFound(
+            f"There is no reconciler '{name}'.", f"There are {', '.join([*BY_TARGET, *known])}."
+        )
+    lines = []
+    for told in take_round(known[name], means, dry_run=dry_run):
+        not_now = f"; but not now: {told.why}" if told.outcome == "refused" else ""
+        lines.append(f"{told.step.sentence}{not_now}")
+    return lines
 
 
 def _storage(session: Session, target: str | None, dry_run: bool) -> list[str]:

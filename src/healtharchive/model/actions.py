@@ -72,3 +72,15 @@ def last_refusal(connection: Connection, subject: str, subject_id: str, what: st
     )
     row = connection.execute(query).one_or_none()
     return row.why if row is not None and row.outcome == REFUSED else ""
+
+
+def last_done(connection: Connection, subject: str, subject_id: str, what: str) -> datetime | None:
+    """When this was last really done, whether it helped or not."""
+    query = select(func.max(actions.c.at)).where(
+        actions.c.subject == subject,
+        actions.c.subject_id == subject_id,
+        actions.c.what == what,
+        actions.c.outcome != REFUSED,
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found

@@ -1,6 +1,6 @@
 """Every setting, declared once: its type, default, unit, allowed values and help."""
 
-# ruff: noqa: RUF009 - _setting() is dataclasses.field() with a declaration in it
+# ruff: noqa: RUF009 - setting() is dataclasses.field() with a declaration in it
 
 from __future__ import annotations
 
@@ -12,30 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from healtharchive import __version__
+from healtharchive.settings.declaring import (
+    Declaration,
+    count,
+    directory,
+    percent,
+    seconds,
+    setting,
+)
+from healtharchive.settings.operation import OperationSettings
 
 PREFIX = "HEALTHARCHIVE_"
 ENV_FILE_VARIABLE = "HEALTHARCHIVE_ENV_FILE"
 DEFAULT_ENV_FILE = Path("/etc/healtharchive/backend.env")
 EMBEDDED_DATABASE = "healtharchive.sqlite"  # in data_dir; what `up` and `crawl` make by themselves
 LOG_LEVELS = ("debug", "info", "warning", "error")
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What is known of one setting before anybody sets it.
-
-    `default` is the value itself or a function of the data directory; `shown_default` is how the
-    reference page prints it. `least` and `most` are inclusive. A `secret` is never shown.
-    """
-
-    help: str
-    default: Any
-    unit: str = ""
-    shown_default: str = ""
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,79 +38,54 @@ class Unknown:
     suggestion: str  # the closest known variable, or empty
 
 
-def _setting(help: str, default: Any, **more: Any) -> Any:
-    return field(metadata={"declaration": Declaration(help=help, default=default, **more)})
-
-
-def _seconds(help: str, default: float, *, least: float = 0.1, most: float = 86_400.0) -> Any:
-    return _setting(help, default, unit="seconds", least=least, most=most)
-
-
-def _percent(help: str, default: float) -> Any:
-    return _setting(help, default, unit="percent", least=1.0, most=100.0)
-
-
-def _count(help: str, default: int, unit: str, *, least: int = 1, most: int = 10_000) -> Any:
-    return _setting(help, default, unit=unit, least=least, most=most)
-
-
-def _directory(help: str, name: str) -> Any:
-    def below(data_dir: Path) -> Path:
-        return data_dir / name
-
-    return _setting(help, below, shown_default=f"data_dir/{name}")
-
-
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(OperationSettings):
     """The settings of this process. Made by `load`; every value knows where it came from."""
 
-    database_url: str = _setting(
+    database_url: str = setting(
         "The archive's database: sqlite:////path/file.sqlite or postgresql://user@host/name. "
         "`up`, `crawl` and `demo` make a SQLite database in data_dir when it is empty; every "
         "other command uses that one if it is there and refuses to start if it is not.",
         "",
     )
-    data_dir: Path = _setting(
+    data_dir: Path = setting(
         "Where everything lives that has no directory of its own; a local disk.",
         lambda _: default_data_dir(),
         shown_default="/var/lib/healtharchive as root, otherwise ~/.local/share/healtharchive",
     )
-    jobs_root: Path = _directory("One directory a job: its frontier, log and WARC files.", "jobs")
-    search_dir: Path = _directory(
-        "The full-text index; it can be rebuilt from the WARCs.", "search"
-    )
-    wacz_dir: Path = _directory(
+    jobs_root: Path = directory("One directory a job: its frontier, log and WARC files.", "jobs")
+    search_dir: Path = directory("The full-text index; it can be rebuilt from the WARCs.", "search")
+    wacz_dir: Path = directory(
         "What is prepared for serving WACZ files: their indexes, page lists and layouts; "
         "always a local disk. It can be made anew.",
         "wacz",
     )
-    datasets_dir: Path = _directory(
+    datasets_dir: Path = directory(
         "Data sets that were exported and are offered on the web; always a local disk.", "datasets"
     )
-    sources_dir: Path = _directory("Your own source files (TOML), beside those shipped.", "sources")
-    state_dir: Path = _directory(
+    sources_dir: Path = directory("Your own source files (TOML), beside those shipped.", "sources")
+    state_dir: Path = directory(
         "The frontiers of jobs whose WARC files lie on a mounted target; always a local disk.",
         "state",
     )
-    evidence_dir: Path = _directory(
+    evidence_dir: Path = directory(
         "Bundles of facts that are collected before and after each repair of a target.", "evidence"
     )
-    targets_file: Path = _setting(
+    targets_file: Path = setting(
         "The places to keep bytes, as TOML: mounts that jobs write to, and where sealed segments "
         "are shipped.",
         lambda data_dir: data_dir / "targets.toml",
         shown_default="data_dir/targets.toml",
     )
-    operator: str = _setting(
+    operator: str = setting(
         "Who runs this archive: a name and an address to write to. It goes into every WARC file.",
         "",
     )
-    user_agent: str = _setting(
+    user_agent: str = setting(
         "What the crawler calls itself to the sites it captures, and in robots.txt.",
         f"HealthArchive/{__version__}",
     )
-    live_every_seconds: float = _setting(
+    live_every_seconds: float = setting(
         "Captures are compared with a site's page of today, fetched for the reader who asks, at "
         "most so often for one site; 0: never.",
         10.0,
@@ -127,187 +93,185 @@ class Settings:
         least=0.0,
         most=86_400.0,
     )
-    public_url: str = _setting("Where people reach the web pages, for links to them.", "")
-    bind_host: str = _setting("The address the web pages are served on.", "127.0.0.1")
-    bind_port: int = _setting("The port the web pages are served on.", 8090, least=0, most=65_535)
-    replay_port: int = _setting(
+    public_url: str = setting("Where people reach the web pages, for links to them.", "")
+    bind_host: str = setting("The address the web pages are served on.", "127.0.0.1")
+    bind_port: int = setting("The port the web pages are served on.", 8090, least=0, most=65_535)
+    replay_port: int = setting(
         "The port archived pages run on, an origin of their own; 0: the one after bind_port.",
         0,
         least=0,
         most=65_535,
     )
-    replay_url: str = _setting(
+    replay_url: str = setting(
         "Where people reach replay_port, such as https://replay.example.org; empty: the host they "
         "reach the web pages by, at replay_port.",
         "",
     )
-    requests_per_second: float = _setting(
+    requests_per_second: float = setting(
         "How many requests a second one client may go on making; clients on this machine any.",
         20.0,
         unit="requests",
         least=0.1,
         most=100_000.0,
     )
-    requests_burst: int = _count(
+    requests_burst: int = count(
         "How many requests a client may make at once before that counts.",
         300,
         "requests",
         most=1_000_000,
     )
-    trusted_proxies: str = _setting(
+    trusted_proxies: str = setting(
         "Addresses or networks, with commas between them, of proxies whose X-Forwarded-For names "
         "the client, such as 127.0.0.1 for one on this machine.",
         "",
     )
-    metrics_clients: str = _setting(
+    metrics_clients: str = setting(
         "Addresses or networks, with commas between them, that may read /metrics beside clients on "
         "this machine.",
         "",
     )
-    reports_per_day: int = _count(
+    reports_per_day: int = count(
         "How many reports one address may send a day through the form of the web pages.",
         10,
         "reports",
     )
-    admin_token: str = _setting(
+    admin_token: str = setting(
         "The password of the operator's pages, which list the readers' reports. Empty: there are "
         "no such pages. Serve them over HTTPS only.",
         "",
         secret=True,
     )
-    log_level: str = _setting("How much is logged.", "info", choices=LOG_LEVELS)
-    worker_jobs: int = _setting("Jobs a worker runs at once.", 2, unit="jobs", least=1, most=64)
-    lease_seconds: float = _seconds("How long a claim lasts without a heartbeat.", 60.0, least=1.0)
-    heartbeat_seconds: float = _seconds("How often a worker renews its leases.", 10.0)
-    poll_seconds: float = _seconds("How often an idle worker looks for a job.", 2.0, least=0.01)
-    stop_seconds: float = _seconds("How long a stopping crawl may finish what is in flight.", 20.0)
-    park_first_seconds: float = _seconds("The first wait of a parked job; it doubles.", 30.0)
-    park_max_seconds: float = _seconds("The longest wait of a parked job.", 600.0)
-    park_jitter: float = _setting(
+    log_level: str = setting("How much is logged.", "info", choices=LOG_LEVELS)
+    worker_jobs: int = setting("Jobs a worker runs at once.", 2, unit="jobs", least=1, most=64)
+    lease_seconds: float = seconds("How long a claim lasts without a heartbeat.", 60.0, least=1.0)
+    heartbeat_seconds: float = seconds("How often a worker renews its leases.", 10.0)
+    poll_seconds: float = seconds("How often an idle worker looks for a job.", 2.0, least=0.01)
+    stop_seconds: float = seconds("How long a stopping crawl may finish what is in flight.", 20.0)
+    park_first_seconds: float = seconds("The first wait of a parked job; it doubles.", 30.0)
+    park_max_seconds: float = seconds("The longest wait of a parked job.", 600.0)
+    park_jitter: float = setting(
         "How far a wait is varied at random, up and down (0.2 is 20 %).", 0.2, least=0.0, most=0.9
     )
-    park_forget_seconds: float = _seconds(
+    park_forget_seconds: float = seconds(
         "After this long a time without trouble the waits begin at the first again.", 600.0
     )
-    starts_per_hour: int = _setting(
+    starts_per_hour: int = setting(
         "The most starts of one job in any hour.", 6, unit="starts", least=1, most=3600
     )
-    retry_budget: int = _setting(
+    retry_budget: int = setting(
         "How often a crawl may fail by its own fault before it is given up.",
         3,
         unit="retries",
         least=0,
         most=1000,
     )
-    retry_delay_seconds: float = _seconds("The wait before such a retry; it doubles.", 60.0)
-    index_retry_budget: int = _setting(
+    retry_delay_seconds: float = seconds("The wait before such a retry; it doubles.", 60.0)
+    index_retry_budget: int = setting(
         "How often indexing a job may fail before it is given up.",
         3,
         unit="retries",
         least=0,
         most=1000,
     )
-    segment_bytes: int = _setting(
+    segment_bytes: int = setting(
         "A WARC file that has grown to this size is sealed and the next one begun.",
         1_000_000_000,
         unit="bytes",
         least=10_000,
         most=100_000_000_000,
     )
-    commit_seconds: float = _seconds(
+    commit_seconds: float = seconds(
         "Captures are committed to disk together at least this often.", 0.25, least=0.0, most=60.0
     )
-    commit_bytes: int = _setting(
+    commit_bytes: int = setting(
         "Captures are committed to disk as soon as they come to this many bytes.",
         8_000_000,
         unit="bytes",
         least=1,
         most=1_000_000_000,
     )
-    browser: str = _setting(
-        "The Chromium that renders pages: a program's name or path.", "chromium"
-    )
-    browser_memory_bytes: int = _setting(
+    browser: str = setting("The Chromium that renders pages: a program's name or path.", "chromium")
+    browser_memory_bytes: int = setting(
         "A browser with more resident memory than this is replaced by a new one.",
         2_000_000_000,
         unit="bytes",
         least=300_000_000,
         most=1_000_000_000_000,
     )
-    spool_warn_percent: float = _percent(
+    spool_warn_percent: float = percent(
         "`status` warns when the disk under jobs_root is so full.", 75.0
     )
-    spool_soft_percent: float = _percent(
+    spool_soft_percent: float = percent(
         "No crawl is begun when the disk under jobs_root is this full.", 85.0
     )
-    spool_full_percent: float = _percent(
+    spool_full_percent: float = percent(
         "A crawl stops writing when the disk under jobs_root is this full.", 92.0
     )
-    crawler_user: str = _setting(
+    crawler_user: str = setting(
         "The user that crawls run as: probes of targets write as this one. Empty: as their own.",
         "",
     )
-    silence_seconds: float = _seconds(
+    silence_seconds: float = seconds(
         "How long a mount's server may say nothing to requests before the jobs on it are parked.",
         2.0,
         least=0.5,
     )
-    probe_every_seconds: float = _seconds("How often the steward looks at each target.", 4.0)
-    probe_deadline_seconds: float = _seconds(
+    probe_every_seconds: float = seconds("How often the steward looks at each target.", 4.0)
+    probe_deadline_seconds: float = seconds(
         "How long a look at a target may take before it counts as hung.", 3.0, most=60.0
     )
-    breaker_strikes: int = _count(
+    breaker_strikes: int = count(
         "How many vague failures (EIO, time-outs) in a row open a target's breaker; "
         "a definite one (107, a wrong mount) opens it at once.",
         3,
         "failures",
     )
-    breaker_good_probes: int = _count(
+    breaker_good_probes: int = count(
         "How many good looks in a row a target needs before a job tries it again.", 3, "looks"
     )
-    breaker_good_seconds: float = _seconds(
+    breaker_good_seconds: float = seconds(
         "How long the looks must have been good; it doubles with each trip that follows soon.",
         4.0,
         least=0.0,
     )
-    release_seconds: float = _seconds(
+    release_seconds: float = seconds(
         "Between two starts of jobs whose target has just recovered.", 2.0, least=0.0
     )
-    recover_first_seconds: float = _seconds(
+    recover_first_seconds: float = seconds(
         "The wait between two repairs of a target when the first did not help; it doubles.", 3.0
     )
-    recover_max_seconds: float = _seconds("The longest wait between two repairs.", 600.0)
-    recover_per_hour: int = _count("The most repairs of one target in any hour.", 12, "repairs")
-    recover_per_day: int = _count("The most repairs of one target in any day.", 60, "repairs")
-    mount_seconds: float = _seconds("How long making a mount may take.", 20.0)
-    deploy_lock: Path = _setting(
+    recover_max_seconds: float = seconds("The longest wait between two repairs.", 600.0)
+    recover_per_hour: int = count("The most repairs of one target in any hour.", 12, "repairs")
+    recover_per_day: int = count("The most repairs of one target in any day.", 60, "repairs")
+    mount_seconds: float = seconds("How long making a mount may take.", 20.0)
+    deploy_lock: Path = setting(
         "While this file is there and not too old, nothing is repaired automatically.",
         lambda data_dir: data_dir / "deploy.lock",
         shown_default="data_dir/deploy.lock",
     )
-    deploy_lock_seconds: float = _seconds("A deploy lock that is older is ignored.", 3600.0)
-    ship_every_seconds: float = _seconds("How often the steward looks for segments to ship.", 5.0)
-    ship_stall_seconds: float = _seconds(
+    deploy_lock_seconds: float = seconds("A deploy lock that is older is ignored.", 3600.0)
+    ship_every_seconds: float = seconds("How often the steward looks for segments to ship.", 5.0)
+    ship_stall_seconds: float = seconds(
         "Shipping that gets nowhere for so long is ended and tried again later.", 120.0
     )
-    copies_before_release: int = _count(
+    copies_before_release: int = count(
         "How many verified copies a segment needs before its local file is removed; 0 keeps it.",
         1,
         "copies",
         least=0,
         most=10,
     )
-    release_proof_seconds: float = _seconds(
+    release_proof_seconds: float = seconds(
         "How fresh the proof of those copies must be.", 86_400.0, most=864_000.0
     )
-    fixity_days: float = _setting(
+    fixity_days: float = setting(
         "Every copy is read back and re-hashed at least this often.",
         90.0,
         unit="days",
         least=0.01,
         most=3650.0,
     )
-    fixity_new_seconds: float = _seconds(
+    fixity_new_seconds: float = seconds(
         "A new copy is re-hashed once more within this time.", 86_400.0, most=864_000.0
     )
 
@@ -340,11 +304,10 @@ def default_data_dir() -> Path:
 
 def declarations() -> dict[str, tuple[str, Declaration]]:
     """Every setting's type (as written) and declaration, in the order of the reference page."""
-    return {
-        item.name: (str(item.type), item.metadata["declaration"])
-        for item in dataclasses.fields(Settings)
-        if "declaration" in item.metadata
-    }
+    operation = {item.name for item in dataclasses.fields(OperationSettings)}
+    declared = [item for item in dataclasses.fields(Settings) if "declaration" in item.metadata]
+    declared.sort(key=lambda item: item.name in operation)  # a base class's fields come first
+    return {item.name: (str(item.type), item.metadata["declaration"]) for item in declared}
 
 
 def default_of(declaration: Declaration, data_dir: Path) -> Any:

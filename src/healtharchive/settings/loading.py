@@ -16,13 +16,13 @@ from healtharchive.settings.declared import (
     EMBEDDED_DATABASE,
     ENV_FILE_VARIABLE,
     PREFIX,
-    Declaration,
     Settings,
     Unknown,
     declarations,
     default_of,
     variable_of,
 )
+from healtharchive.settings.declaring import Declaration
 
 EMBEDDED_ORIGIN = "the embedded database in data_dir"
 

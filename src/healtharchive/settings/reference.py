@@ -5,10 +5,10 @@ from __future__ import annotations
 from healtharchive.settings.declared import (
     DEFAULT_ENV_FILE,
     ENV_FILE_VARIABLE,
-    Declaration,
     declarations,
     variable_of,
 )
+from healtharchive.settings.declaring import Declaration
 from healtharchive.settings.loading import allowed_numbers
 
 HEAD = f"""\

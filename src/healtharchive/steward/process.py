@@ -12,12 +12,15 @@ from functools import partial
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import HealthArchiveError
+from healtharchive.model.rounds import note_round
 from healtharchive.model.states import TargetState
 from healtharchive.model.target import TargetKind
 from healtharchive.model.targets import Target, list_targets
 from healtharchive.settings import Settings
 from healtharchive.steward.fixity import Fixity
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.reconcilers import reconcilers
+from healtharchive.steward.rounds import Reconciler, take_round
 from healtharchive.steward.shipping import Shipping
 from healtharchive.steward.storage import Storage
 from healtharchive.work import signals
@@ -33,6 +36,7 @@ EAGER_SECONDS = 1.5  # between looks at a target whose breaker is not closed
 DECLARE_SECONDS = 30.0
 MOST_THREADS = 32
 END_SECONDS = 10.0
+NOTE_SECONDS = 60.0  # between two notes of rounds that found nothing to do
 
 
 def run(settings: Settings, database: Database, clock: Clock, stop: Stop | None = None) -> int:
@@ -47,6 +51,15 @@ def run(settings: Settings, database: Database, clock: Clock, stop: Stop | None 
 
 
 @dataclass(slots=True)
+class RoundsNoted:
+    """When a reconciler's rounds were last written, how many since, whether the last failed."""
+
+    at: float = float("-inf")  # of the monotonic clock
+    rounds: int = 0
+    failed: bool = False
+
+
+@dataclass(slots=True)
 class Steward:
     """Everything that is reconciled, and when each is due again."""
 
@@ -58,13 +71,22 @@ class Steward:
     _storage: Storage = field(init=False)
     _shipping: Shipping = field(init=False)
     _fixity: Fixity = field(init=False)
+    _reconcilers: list[Reconciler] = field(init=False)
+    _pace: dict[str, RoundsNoted] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         means = self.means
-        self._presence = Presence("steward", this_holder(), means.database, means.actor)
+        self._presence = Presence(
+            "steward",
+            this_holder(),
+            means.database,
+            means.actor,
+            means.settings.heartbeat_seconds,
+        )
         self._storage = Storage(means)
         self._shipping = Shipping(means)
         self._fixity = Fixity(means)
+        self._reconcilers = reconcilers(means)
 
     def on_signal(self, received: signals.StopSignal) -> None:
         """Stop because of a signal; its sender goes into the journal."""
@@ -80,6 +102,7 @@ class Steward:
         """Start what is due and does not run already; seconds until the next turn."""
         settings = self.means.settings
         try:
+            self._presence.beat()
             self._start("declare", DECLARE_SECONDS, pool, self._declare)
             for target, eager in self._targets():
                 name, every = target.name, settings.probe_every_seconds
@@ -93,6 +116,8 @@ class Steward:
             for name in self._fixity.targets():
                 every = settings.ship_every_seconds
                 self._start(f"fixity {name}", every, pool, partial(self._fixity.turn, name))
+            for each in self._reconcilers:
+                self._start(each.name, each.every_seconds(), pool, partial(self._round, each))
         except OUTAGES as error:
             self._outages += 1
             if self._outages == 1:
@@ -100,6 +125,34 @@ class Steward:
             return PACE.wait_seconds(self._outages, lambda: 0.5)
         self._outages = 0
         return TICK_SECONDS
+
+    def _round(self, reconciler: Reconciler) -> None:
+        """One round, and a note of it: at once if it did something or failed, else now and then."""
+        noted = self._pace.setdefault(reconciler.name, RoundsNoted())
+        began = self.means.clock.monotonic()
+        applied, error = False, "it was interrupted"
+        try:
+            applied = any(each.outcome == "applied" for each in take_round(reconciler, self.means))
+            error = ""
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+            raise
+        finally:
+            now = self.means.clock.monotonic()
+            noted.rounds += 1
+            changed = applied or bool(error) or noted.failed
+            if changed or now - noted.at >= NOTE_SECONDS:
+                with self.means.database.begin() as connection:
+                    note_round(
+                        self.means.database,
+                        connection,
+                        reconciler.name,
+                        seconds=round(now - began, 3),
+                        rounds=noted.rounds,
+                        applied=applied,
+                        error=error,
+                    )
+                self._pace[reconciler.name] = RoundsNoted(now, 0, bool(error))
 
     def _declare(self) -> None:
         try:

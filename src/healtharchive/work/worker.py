@@ -93,7 +93,11 @@ class Worker:
     def __post_init__(self) -> None:
         self.stop = Stop(self.means.clock)
         self._presence = Presence(
-            "worker", self.means.holder, self.means.database, self.means.actor
+            "worker",
+            self.means.holder,
+            self.means.database,
+            self.means.actor,
+            self.means.settings.heartbeat_seconds,
         )
         self._rescuer = Rescuer(self.means)
 
@@ -135,10 +139,11 @@ class Worker:
         """
         self._collect()
         try:
-            self._rescue()
+            self._rescue()  # first: who holds SQLite's lock and is stopped keeps all others out
             self._mind_targets()
             while self._start_next():
                 pass
+            self._presence.beat()
         except OUTAGES as error:
             self._outages += 1
             if self._outages == 1:

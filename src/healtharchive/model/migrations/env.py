@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from healtharchive.model.tables import metadata
+from healtharchive.model.tables_operation import metadata
 
 # `schema.upgrade` and `schema.downgrade` own the connection and its transaction.
 context.configure(

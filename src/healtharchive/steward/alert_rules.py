@@ -1,0 +1,60 @@
+"""Every alert, declared once: when it is raised, what it means, and what explains it.
+
+The same list makes the lines of `status`, the messages that are sent, the rules for Prometheus and
+the table of the playbooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from healtharchive.settings import Settings
+from healtharchive.steward.condition import Condition
+
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing that a rule finds: about what, and the sentence for people."""
+
+    subject: str
+    subject_id: str
+    sentence: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""  # to run now, where it differs from the rule's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRule:
+    """One alert.
+
+    `lasts_seconds` is how long it must have been so before anybody is told. `explained_by` names
+    rules whose alert explains this one: with `same` only about the same subject. `expr` is the
+    same condition for Prometheus; empty where only the database can tell.
+    """
+
+    name: str  # CamelCase, as Prometheus' alerts are
+    severity: Severity
+    lasts_seconds: float
+    meaning: str
+    find: Callable[[Condition, Settings], Iterable[Found]]
+    command: str
+    expr: str
+    explained_by: tuple[str, ...] = ()
+
+    @property
+    def playbook(self) -> str:
+        """Its page below docs/playbooks/, without the ending."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule and what it found, with the rule that explains it (empty: none does)."""
+
+    rule: AlertRule
+    found: Found
+    explained_by: str = ""

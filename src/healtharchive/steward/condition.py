@@ -1,0 +1,177 @@
+"""How the archive is, in one record: what `status`, the alerts and the operations pages look at.
+
+All of it is read from the database, so it is there while every mount hangs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from healtharchive.model.rounds import Round
+from healtharchive.model.services import Hold, Process
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNow:
+    """One kind of service. `living` are processes that beat lately; `silent` say they live only."""
+
+    service: str
+    living: tuple[Process, ...]
+    silent: tuple[Process, ...]
+    holds: tuple[Hold, ...]
+    last_stopped: Process | None
+    stopped_by: str = ""  # the sentence of the stop signal, when one ended it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningNow:
+    """A job that runs. `pages_per_minute` is over the last minutes; None while nobody knows."""
+
+    job_id: int
+    source: str
+    campaign: str
+    work: str  # crawl or index
+    worker: str
+    unit: str
+    urls_done: int
+    urls_queued: int
+    urls_failed: int
+    bytes_written: int
+    started_at: datetime | None
+    progress_at: datetime | None
+    pages_per_minute: float | None
+    errors_per_minute: float | None
+    eta_seconds: float | None
+    stall_seconds: float  # of its source, or of the settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingNow:
+    """A job that waits. `next_at` is None when nothing but a free worker is missing."""
+
+    job_id: int
+    source: str
+    campaign: str
+    status: str
+    why: str
+    since: datetime | None
+    next_at: datetime | None
+    target: str
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetNow:
+    """A storage target. `repairs` are those in a row that did not help; `held` why none is made."""
+
+    name: str
+    kind: str
+    parent: str
+    state: str
+    since: datetime
+    verdict: str
+    error: str
+    probed_at: datetime | None
+    last_healthy_at: datetime | None
+    last_apply_at: datetime | None
+    repairs: int
+    held: str
+    jobs_waiting: int
+    unshipped: int
+    unshipped_bytes: int
+    unshipped_since: datetime | None
+    bad_copies: int
+    unread_since: datetime | None  # when the copy that was unread the longest was last read
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignNow:
+    """A campaign: ready for search, or each reason why not."""
+
+    name: str
+    year: int | None
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolNow:
+    """The disk under jobs_root, as the steward saw it last."""
+
+    used_percent: float
+    seen_at: datetime | None
+    full_in_days: float | None  # None: it does not grow, or nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class ActionNow:
+    """Something automation did or refused to do."""
+
+    at: datetime
+    subject: str
+    subject_id: str
+    what: str
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertNow:
+    """An alert that fires."""
+
+    name: str
+    severity: str
+    subject: str
+    subject_id: str
+    summary: str
+    since: datetime
+    sent_at: datetime | None
+    inhibited_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackupNow:
+    """Backups of the database, from the journal."""
+
+    last_at: datetime | None
+    last_error: str
+    restored_at: datetime | None
+    restore_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryNow:
+    """Something that ends on a day: a certificate or a token."""
+
+    kind: str
+    name: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """All of it at one moment of the database's clock."""
+
+    now: datetime
+    services: Mapping[str, ServiceNow]
+    jobs: Mapping[str, int]  # by state
+    running: tuple[RunningNow, ...]
+    waiting: tuple[WaitingNow, ...]
+    failed: tuple[WaitingNow, ...]
+    targets: tuple[TargetNow, ...]
+    campaigns: tuple[CampaignNow, ...]
+    spool: SpoolNow | None
+    lost_segments: tuple[str, ...]  # no good copy is left anywhere
+    unindexed_since: datetime | None  # the oldest captured job that waits to be indexed
+    uncompared_since: datetime | None  # the oldest indexed job that waits to be compared
+    rounds: tuple[Round, ...]
+    actions: tuple[ActionNow, ...]  # the last ones, newest first
+    alerts: tuple[AlertNow, ...]
+    backup: BackupNow
+    expiries: tuple[ExpiryNow, ...]
+    reports_open: int
+    reports_since: datetime | None
+    drift: tuple[str, ...]  # one sentence each: configuration or schema that is not as it should be
+    deploy_lock_age_seconds: float | None
