@@ -21,6 +21,7 @@ from healtharchive.model.tables import Id, UtcDateTime, metadata
 
 __all__ = [
     "alerts",
+    "measures",
     "metadata",
     "progress_samples",
     "reconcilers",
@@ -115,6 +116,18 @@ progress_samples = Table(
     Column("bytes_written", BigInteger, nullable=False),
     UniqueConstraint("job_id", "at"),
     Index("ix_progress_samples_at", "at"),
+)
+
+# A number at a moment, such as the used bytes of the disk under jobs_root.
+measures = Table(
+    "measures",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("value", Float, nullable=False),
+    UniqueConstraint("name", "subject", "at"),
 )
 
 # Who may use the admin API and the operations pages. The token itself is nowhere.

@@ -32,8 +32,7 @@ class AlertRule:
     """One alert.
 
     `lasts_seconds` is how long it must have been so before anybody is told. `explained_by` names
-    rules whose alert explains this one: with `same` only about the same subject. `expr` is the
-    same condition for Prometheus; empty where only the database can tell.
+    rules whose alert explains this one, so that nobody is told of it beside that.
     """
 
     name: str  # CamelCase, as Prometheus' alerts are
@@ -42,7 +41,6 @@ class AlertRule:
     meaning: str
     find: Callable[[Condition, Settings], Iterable[Found]]
     command: str
-    expr: str
     explained_by: tuple[str, ...] = ()
 
     @property

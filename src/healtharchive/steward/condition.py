@@ -77,6 +77,7 @@ class TargetNow:
     last_healthy_at: datetime | None
     last_apply_at: datetime | None
     repairs: int
+    trips: int  # that followed each other soon
     held: str
     jobs_waiting: int
     unshipped: int

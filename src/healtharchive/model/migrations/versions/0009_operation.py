@@ -1,4 +1,4 @@
-"""Services and their holds, reconcilers, alerts, progress samples, tokens."""
+"""Services and their holds, reconcilers, alerts, progress samples, measures, tokens."""
 
 from __future__ import annotations
 
@@ -99,6 +99,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_progress_samples_at", "progress_samples", ["at"])
     op.create_table(
+        "measures",
+        sa.Column("id", ID, primary_key=True, autoincrement=True),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("value", sa.Float, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_measures"),
+        sa.UniqueConstraint("name", "subject", "at", name="uq_measures_name_subject_at"),
+    )
+    op.create_table(
         "tokens",
         sa.Column("id", ID, primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(64), nullable=False),
@@ -117,6 +127,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in (
         "tokens",
+        "measures",
         "progress_samples",
         "alerts",
         "reconcilers",
