@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -37,9 +38,17 @@ def begin(*, embedded: bool = False) -> Session:
     return Session(settings, open_database(settings, embedded=embedded), SystemClock())
 
 
+class StderrHandler(logging.Handler):
+    """Writes to what stderr is when a line is written, not to what it was at the beginning."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            print(self.format(record), file=sys.stderr, flush=True)
+
+
 def log_to_stderr(level: str) -> None:
     """Log lines go to stderr, in UTC; stdout is for results only."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     formatter = logging.Formatter(
         "%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
