@@ -106,6 +106,21 @@ def all_released(archive: Archive) -> None:
         end(steward)
 
 
+def hide_one(archive: Archive) -> str:
+    """Suppress a page that a search finds; its URL."""
+    url = str(archive.ask("search", "documentation")["hits"][0]["url"])
+    archive.run("suppress", "--url", url, "--why", "its owner asked")
+    return url
+
+
+def list_is_kept(archive: Archive) -> None:
+    """Bring the list of what is not shown to the target; a second round has nothing to do."""
+    said = archive.run("steward", "run", "keeping")
+    assert "Nothing to do." in archive.run("steward", "run", "keeping"), said
+    told = rows(archive, "SELECT outcome FROM actions WHERE what = 'keep_suppressions'")
+    assert set(told) == {("applied",)}
+
+
 def test_a_rebuild_from_a_target_alone_gives_the_same_captures_snapshots_and_searches(
     targets_file: str, tmp_path: Path
 ) -> None:
@@ -119,9 +134,11 @@ def test_a_rebuild_from_a_target_alone_gives_the_same_captures_snapshots_and_sea
         archive.run("create-job", "--source", "demo")
         for job in archive.jobs():
             archive.run("run-db-job", "--id", str(job["id"]), "--until-settled")
+    taken_down = hide_one(archive)
     before = contents(archive)
     assert len(before["captures"]) > 200  # type: ignore[arg-type]
     all_released(archive)
+    list_is_kept(archive)
     segments = rows(archive, "SELECT name, sha256, size_bytes FROM segments")
     shutil.rmtree(archive.data_dir)
 
@@ -132,6 +149,7 @@ def test_a_rebuild_from_a_target_alone_gives_the_same_captures_snapshots_and_sea
     fresh.run("db", "upgrade")
     done = fresh.ask("rebuild", "--from", NAME)
     assert done["indexed"] == 3
+    assert [each["rule"]["url"] for each in fresh.ask("suppressions")] == [taken_down]
     assert contents(fresh) == before
     assert rows(fresh, "SELECT name, sha256, size_bytes FROM segments") == segments
     for path in (fresh.data_dir / "jobs").glob("*/*"):

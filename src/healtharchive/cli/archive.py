@@ -88,11 +88,15 @@ def rebuild(
 
 def _retrieve(session: Session, target: str) -> None:
     from healtharchive.cli.steward import steward_means
-    from healtharchive.steward.retrieval import retrieve
+    from healtharchive.model.journal import this_process
+    from healtharchive.search.suppressing import restore
+    from healtharchive.steward.retrieval import kept_suppressions, retrieve
     from healtharchive.steward.storage import Storage
 
     means = steward_means(session)
     Storage(means).declare()
+    # Before anything can be shown: what that archive did not show is not shown here either.
+    restore(session.database, kept_suppressions(means, target), actor=this_process())
     found = retrieve(means, target, lambda line: print(render.safe(line), file=sys.stderr))
     said = f"{found.files} WARC files of {found.jobs} jobs fetched from {target}"
     print(render.safe(f"{said}, {len(found.missing)} are missing there."), file=sys.stderr)

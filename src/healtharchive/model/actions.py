@@ -10,6 +10,8 @@ from healtharchive.model.tables import actions
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+APPLIED = "applied"
+FAILED = "failed"
 REFUSED = "refused"
 
 
@@ -81,6 +83,20 @@ def last_done(connection: Connection, subject: str, subject_id: str, what: str) 
         actions.c.subject_id == subject_id,
         actions.c.what == what,
         actions.c.outcome != REFUSED,
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def last_applied(
+    connection: Connection, subject: str, subject_id: str, what: str
+) -> datetime | None:
+    """When this was last done and worked."""
+    query = select(func.max(actions.c.at)).where(
+        actions.c.subject == subject,
+        actions.c.subject_id == subject_id,
+        actions.c.what == what,
+        actions.c.outcome == APPLIED,
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found

@@ -84,6 +84,30 @@ class ListOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class SmallFile:
+    """A file of text by its name on the target."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepOrder:
+    """Make these files have these contents, each in one step."""
+
+    files: tuple[SmallFile, ...]
+    kind: Literal["keep"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrder:
+    """Report the contents of these small files; those that are not there are left out."""
+
+    names: tuple[str, ...]
+    kind: Literal["read"] = "read"
+
+
+@dataclass(frozen=True, slots=True)
 class InspectOrder:
     """See whether the target can be used. With `adopt`, a target without identity gets ours."""
 
@@ -102,7 +126,7 @@ class TargetOrder:
     """
 
     target: TargetDefinition
-    work: ShipOrder | CheckOrder | FetchOrder | ListOrder | InspectOrder
+    work: ShipOrder | CheckOrder | FetchOrder | ListOrder | KeepOrder | ReadOrder | InspectOrder
     identity: str = ""
     timeout_seconds: float = 30.0
 
@@ -153,14 +177,24 @@ class ShipReport:
     """One line from a shipping child.
 
     kind `shipped` (how far a parcel has got, at most one a second: `step` and `bytes_done`),
-    `verified` (`receipt`), `checked` (`finding`), `fetched`, `listed` (`listing`), `inspected`
+    `verified` (`receipt`), `checked` (`finding`), `fetched`, `listed` (`listing`), `kept`, `read`
+    (`text`), `inspected`
     (`inspection`), `failed` (this name only; `side` says whose file or file system it was), and
     last `end` with `outcome`: complete, stopped, infra (the target or this host; the rest of the
     order was not tried), failed (a bug).
     """
 
     kind: Literal[
-        "shipped", "verified", "checked", "fetched", "listed", "inspected", "failed", "end"
+        "shipped",
+        "verified",
+        "checked",
+        "fetched",
+        "listed",
+        "kept",
+        "read",
+        "inspected",
+        "failed",
+        "end",
     ]
     name: str = ""
     step: str = ""
@@ -168,6 +202,7 @@ class ShipReport:
     receipt: Receipt | None = None
     finding: Literal["", "good", "differs", "gone"] = ""
     listing: Listing | None = None
+    text: str = ""
     inspection: ObjectInspection | None = None
     outcome: Literal["", "complete", "stopped", "infra", "failed"] = ""
     side: Literal["", "local", "target"] = ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from healtharchive.model.attempts import Ending, Work
 from healtharchive.model.captures import mark_unindexed
+from healtharchive.model.kept_list import KEPT_NAME
 from healtharchive.model.layout import WARCS_NAME
 from healtharchive.model.leases import ClaimTerms, claim, finish, heartbeat
 from healtharchive.model.operator import reindex_job
@@ -19,7 +20,7 @@ from healtharchive.model.states import JobEvent, JobStatus
 from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.manifest import manifest
 from healtharchive.search.pipeline import Tally, Tools, index_job
-from healtharchive.search.suppressing import KEPT_NAME, read_list, restore
+from healtharchive.search.suppressing import read_list, restore
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.reader import WarcRecord, read_records
 

@@ -11,12 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from healtharchive.model import wire
 from healtharchive.model.database import Database
-from healtharchive.model.errors import BadInput, SetupError
+from healtharchive.model.errors import SetupError
 from healtharchive.model.journal import Actor
+from healtharchive.model.kept_list import KEPT_NAME, list_text, parse_list
 from healtharchive.model.suppression import (
     Reason,
     Rule,
@@ -30,7 +28,6 @@ from healtharchive.search.index import SearchIndex
 from healtharchive.search.indexed import remove_suppressed
 from healtharchive.warc.segment import fsync_directory
 
-KEPT_NAME = "suppressions.json"
 PART_SUFFIX = ".part"
 
 
@@ -83,11 +80,10 @@ def keep(place: Place) -> None:
         active = list_suppressions(connection)
     path = place.jobs_root / KEPT_NAME
     part = path.with_name(path.name + PART_SUFFIX)
-    lines = b",\n".join(wire.to_line(each).strip() for each in active)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
-            stream.write(b"[\n" + lines + b"\n]\n")
+            stream.write(list_text(active))
             stream.flush()
             os.fsync(stream.fileno())
         os.rename(part, path)
@@ -102,13 +98,10 @@ def keep(place: Place) -> None:
 def read_list(path: Path) -> list[Suppression]:
     """The suppressions of a list. BadInput when it is none; SetupError when it cannot be read."""
     try:
-        return wire.from_line(list[Suppression], path.read_bytes())
+        text = path.read_bytes()
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except ValidationError:
-        raise BadInput(
-            f"{path} is no list of suppressions.", "Make one: `healtharchive suppressions --json`."
-        ) from None
+    return parse_list(text, str(path))
 
 
 def restore(database: Database, listed: Iterable[Suppression], *, actor: Actor) -> list[int]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from healtharchive.model.actions import APPLIED, FAILED
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import HealthArchiveError
@@ -25,6 +26,7 @@ from healtharchive.steward.shipping import Shipping
 from healtharchive.steward.storage import Storage
 from healtharchive.work import signals
 from healtharchive.work.holder import this_holder
+from healtharchive.work.notifying_systemd import Notice
 from healtharchive.work.outage import OUTAGES, PACE, describe
 from healtharchive.work.presence import Presence
 from healtharchive.work.stopping import Stop
@@ -36,6 +38,7 @@ EAGER_SECONDS = 1.5  # between looks at a target whose breaker is not closed
 DECLARE_SECONDS = 30.0
 MOST_THREADS = 32
 END_SECONDS = 10.0
+STOP_SECONDS = 60.0  # for looks, repairs and shipping to end
 NOTE_SECONDS = 60.0  # between two notes of rounds that found nothing to do
 
 
@@ -44,7 +47,7 @@ def run(settings: Settings, database: Database, clock: Clock, stop: Stop | None 
     means = StewardMeans(
         settings=settings, database=database, clock=clock, stop=stop or Stop(clock)
     )
-    steward = Steward(means)
+    steward = Steward(means, notice=Notice.asked())
     with signals.watched(steward.on_signal):
         steward.work()
     return 0
@@ -64,6 +67,7 @@ class Steward:
     """Everything that is reconciled, and when each is due again."""
 
     means: StewardMeans
+    notice: Notice = field(default_factory=Notice)
     _ended_at: dict[str, float] = field(default_factory=dict)
     _running: dict[str, Future[None]] = field(default_factory=dict)
     _outages: int = 0
@@ -96,7 +100,18 @@ class Steward:
         """Turn after turn until a stop is asked for."""
         with self._journalled(), ThreadPoolExecutor(MOST_THREADS, "steward") as pool:
             while not self.means.stop.asked:
-                self.means.stop.wait(self.turn(pool))
+                pause = self.turn(pool)
+                self.notice.alive(self.doing, ready=not self._outages)
+                self.means.stop.wait(pause)
+            self.notice.stopping(self.means.stop.reason, STOP_SECONDS)
+
+    @property
+    def doing(self) -> str:
+        """What it does now, in one line."""
+        if self._outages:
+            return "the database cannot be used"
+        busy = sum(not each.done() for each in self._running.values())
+        return "reconciles" if busy else "watches"
 
     def turn(self, pool: ThreadPoolExecutor) -> float:
         """Start what is due and does not run already; seconds until the next turn."""
@@ -132,8 +147,9 @@ class Steward:
         began = self.means.clock.monotonic()
         applied, error = False, "it was interrupted"
         try:
-            applied = any(each.outcome == "applied" for each in take_round(reconciler, self.means))
-            error = ""
+            told = take_round(reconciler, self.means)
+            applied = any(each.outcome == APPLIED for each in told)
+            error = next((each.why for each in told if each.outcome == FAILED), "")
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
             raise

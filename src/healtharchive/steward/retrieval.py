@@ -13,6 +13,7 @@ from typing import Any
 from healtharchive.model import wire
 from healtharchive.model.copies import CopyState, note_copy
 from healtharchive.model.errors import SetupError
+from healtharchive.model.kept_list import KEPT_NAME, parse_list
 from healtharchive.model.layout import MANIFEST_NAME
 from healtharchive.model.restoration import KeptJob, restore_kept_job
 from healtharchive.model.segments import segment_files_of
@@ -20,11 +21,13 @@ from healtharchive.model.shipments import (
     FetchOrder,
     Listing,
     ListOrder,
+    ReadOrder,
     ShipReport,
     TargetOrder,
     Wanted,
 )
 from healtharchive.model.source import SourceDefinition
+from healtharchive.model.suppression import Suppression
 from healtharchive.model.targets import Target, get_target
 from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
@@ -82,6 +85,15 @@ def note_copies(means: StewardMeans, name: str) -> int:
     return noted
 
 
+def kept_suppressions(means: StewardMeans, name: str) -> list[Suppression]:
+    """What the archive whose bytes lie on the target did not show. SetupError, BadInput."""
+    with means.database.read() as connection:
+        target = get_target(connection, name)
+    reports = _carried(means, target, ReadOrder((KEPT_NAME,)))
+    texts = [each.text for each in reports if each.kind == "read"]
+    return [each for text in texts for each in parse_list(text.encode(), f"{name}: {KEPT_NAME}")]
+
+
 def _listings(means: StewardMeans, target: Target) -> list[Listing]:
     reports = _carried(means, target, ListOrder())
     return [each.listing for each in reports if each.listing is not None]
@@ -135,7 +147,9 @@ def _restore(means: StewardMeans, listing: Listing) -> None:
         restore_kept_job(means.database, connection, kept, actor=means.actor)
 
 
-def _carried(means: StewardMeans, target: Target, work: ListOrder | FetchOrder) -> list[ShipReport]:
+def _carried(
+    means: StewardMeans, target: Target, work: ListOrder | FetchOrder | ReadOrder
+) -> list[ShipReport]:
     order = TargetOrder(target.definition, work, target.identity or "")
     reports = list(carry(order, means.stop, stall_seconds=means.settings.ship_stall_seconds))
     end = reports[-1]

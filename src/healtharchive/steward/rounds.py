@@ -15,7 +15,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from healtharchive.model.actions import (
+    APPLIED,
     DAY,
+    FAILED,
     HOUR,
     REFUSED,
     done_since,
@@ -23,6 +25,7 @@ from healtharchive.model.actions import (
     last_refusal,
     note_action,
 )
+from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.journal import record
 from healtharchive.steward.means import StewardMeans
 
@@ -32,7 +35,9 @@ class Step:
     """One thing to do, to one subject. Pure: it says what, not how.
 
     `held` is the reconciler's own reason not to do it now (a healthy crawl would be hurt, a person
-    must decide); such a step is told and never applied. `urgent` passes the deploy lock.
+    must decide); such a step is told and never applied. `urgent` passes the deploy lock. `quiet`
+    is for what is done again and again, or journalled where it is done: it leaves no event of its
+    own when it works.
     """
 
     what: str
@@ -43,6 +48,7 @@ class Step:
     caused_by: int | None = None
     held: str = ""
     urgent: bool = False
+    quiet: bool = False
 
     @property
     def sentence(self) -> str:
@@ -157,14 +163,19 @@ def _past(connection: Connection, step: Step, now: datetime) -> Past:
 
 
 def _take(reconciler: Reconciler, step: Step, means: StewardMeans) -> Told:
+    """Apply one step. What it cannot do costs this step only; a bug ends the round."""
     began = means.clock.monotonic()
     try:
         done = reconciler.apply(step)
     except Exception as error:
-        _note(step, means, "failed", str(error) or type(error).__name__, began)
-        raise
-    _note(step, means, "applied", done or step.why, began)
-    return Told(step, "applied", done)
+        why = str(error) or type(error).__name__
+        _note(step, means, FAILED, why, began)
+        if not isinstance(error, HealthArchiveError):
+            raise
+        return Told(step, FAILED, why)
+    if not step.quiet:
+        _note(step, means, APPLIED, done or step.why, began)
+    return Told(step, APPLIED, done)
 
 
 def _note(step: Step, means: StewardMeans, outcome: str, why: str, began: float) -> None:
@@ -177,7 +188,7 @@ def _note(step: Step, means: StewardMeans, outcome: str, why: str, began: float)
             actor=means.actor,
             subject=step.subject,
             subject_id=step.subject_id,
-            what=step.what if outcome == "applied" else f"{step.what}_{outcome}",
+            what=step.what if outcome == APPLIED else f"{step.what}_{outcome}",
             why=why,
             evidence={**step.evidence, "because": step.why},
             caused_by=step.caused_by,

@@ -26,7 +26,9 @@ from healtharchive.model.shipments import (
     CheckOrder,
     FetchOrder,
     InspectOrder,
+    KeepOrder,
     ListOrder,
+    ReadOrder,
     ShipOrder,
     ShipReport,
     TargetOrder,
@@ -35,7 +37,7 @@ from healtharchive.model.wire import from_line
 from healtharchive.storage.fixity import check_one, fetch_one
 from healtharchive.storage.manifest import listings
 from healtharchive.storage.object_look import inspect_place, require_identity
-from healtharchive.storage.places import Place, place_for
+from healtharchive.storage.places import Place, content, place_for
 from healtharchive.storage.refusals import LocalTrouble, ShippingError
 from healtharchive.storage.shipping import ship_one
 from healtharchive.storage.throttle import Throttle
@@ -160,6 +162,10 @@ def _obey(order: TargetOrder, parent: Parent, say: Say) -> None:
             _check(place, order, work, throttle, say)
         elif isinstance(work, FetchOrder):
             _fetch(place, work, throttle, say)
+        elif isinstance(work, KeepOrder):
+            _keep(place, work, say)
+        elif isinstance(work, ReadOrder):
+            _read(place, work, say)
         else:
             _list(place, work, throttle, say)
 
@@ -199,6 +205,21 @@ def _list(place: Place, _: ListOrder, throttle: Callable[[int], None], say: Say)
     for listing in listings(place):
         throttle(0)
         say(ShipReport("listed", name=listing.directory, listing=listing))
+
+
+def _keep(place: Place, work: KeepOrder, say: Say) -> None:
+    for file in work.files:
+        wanted = file.text.encode()
+        if content(place, file.name) != wanted:
+            place.replace(file.name, wanted)
+        say(ShipReport("kept", name=file.name))
+
+
+def _read(place: Place, work: ReadOrder, say: Say) -> None:
+    for name in work.names:
+        found = content(place, name)
+        if found is not None:
+            say(ShipReport("read", name=name, text=found.decode()))
 
 
 def _telling(name: str, throttle: Callable[[int], None], say: Say) -> Callable[[int], None]:
