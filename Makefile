@@ -14,10 +14,10 @@ VARIANT ?= all
 ENGINE ?= http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages test lint demo demo-check e2e kill-loop incident bench bench-browser search-eval bench-search change-eval faults pictures docs lock clean
+.PHONY: help setup packages test lint demo demo-check e2e kill-loop incident bench bench-browser search-eval bench-search change-eval faults systemd-lab pictures docs site lock clean
 
 help: ## what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: packages $(VENV)/.ready build/front/.built build/judges/.ready $(REPLAY)/VERSION $(HTMX)/VERSION ## Debian packages (as root), the Python environment in .venv, replayweb.page, htmx, the lab's built site, the judges' packages
 
@@ -82,6 +82,9 @@ incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT
 faults: setup ## the tests that really break things
 	$(RUN)/python -m pytest -q tests/faults
 
+systemd-lab: setup ## installed under a real systemd (root): kills, hangs, stops, fast failures, dead mounts
+	$(RUN)/python -m pytest -q tests/systemd
+
 bench: setup $(VENV)/.bench-ready $(if $(filter browser,$(or $(ONLY),browser)),build/peers/.ready) ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|hanging|wacz|night|browser|browser-memory
 	$(RUN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 1,$(RUNS)),--runs $(RUNS))
 
@@ -104,6 +107,10 @@ pictures: setup ## screenshots of the main pages into build/pictures: both langu
 docs: setup ## the reference pages that are made from code
 	$(RUN)/python -m healtharchive.settings.reference > docs/reference/settings.md
 	$(RUN)/python -m healtharchive.web.metrics_reference > docs/reference/metrics.md
+	$(RUN)/python -m healtharchive.steward.monitoring
+
+site: setup ## the documentation as HTML in build/site; a broken link or a page nobody leads to is an error
+	$(RUN)/python -m sphinx -W --keep-going -n -q -b html -d build/site-doctrees docs build/site
 
 lock: setup ## resolve the newest versions anew, with the hashes of every file of each
 	@scripts/lock "$(RUN)"

@@ -194,7 +194,7 @@ def _ask_status(lab: Lab, found: Hanging, watch: Watch) -> None:
             watch.look()
             time.sleep(SAMPLE_SECONDS / 10)
         found.status_seconds.append(time.monotonic() - began)
-        assert asked.poll() == 0, f"status ended with {asked.poll()}"
+        assert asked.poll() in (0, 1, 2), f"status ended with {asked.poll()}"
         assert asked.stdout is not None
         found.status_said = asked.stdout.read()
     finally:

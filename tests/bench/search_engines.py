@@ -92,7 +92,7 @@ class Fts5:
         self._connection = sqlite3.connect(self._path)
         self._connection.executescript(
             f"PRAGMA journal_mode = wal; PRAGMA synchronous = normal;"
-            f"CREATE TABLE facts ({', '.join(FACTS)}, PRIMARY KEY (id)) WITHOUT ROWID;"
+            f"CREATE TABLE facts (id INTEGER PRIMARY KEY, {', '.join(FACTS[1:])});"
             f"CREATE VIRTUAL TABLE words USING fts5(title, text,"
             f" tokenize = 'unicode61 remove_diacritics 2');"
         )
@@ -125,10 +125,14 @@ class Fts5:
         if question.kind == "filter and facets":
             where += " AND language = 'fr'"
         order = "captured DESC" if question.kind == "newest" else "bm25(words, 3, 1)"
-        best = (
-            f"SELECT url, snippet(words, 1, '', '', '', 40) {where} ORDER BY {order} LIMIT {SIZE}"
-        )
-        self._connection.execute(best, asked).fetchall()
+        # Snippets of the ten alone: beside ORDER BY, SQLite would make one of every page found.
+        best = f"SELECT words.rowid {where} ORDER BY {order} LIMIT {SIZE}"
+        self._connection.execute(
+            "SELECT url, snippet(words, 1, '', '', '', 40) FROM words"
+            " JOIN facts ON facts.id = words.rowid"
+            f" WHERE words MATCH ? AND words.rowid IN ({best})",
+            (*asked, *asked),
+        ).fetchall()
         (total,) = self._connection.execute(f"SELECT count(*) {where}", asked).fetchone()
         for name in FACETS if question.kind == "filter and facets" else ():
             counts = f"SELECT {name}, count(*) {where} GROUP BY {name}"

@@ -141,7 +141,7 @@ def test_a_campaign_is_created_once_and_says_why_it_is_not_ready(run: Any) -> No
 def test_every_listing_has_json(run: Any, words: str) -> None:
     run("campaign", "create", "annual", "--year", "2026")
     code, out, _ = run(*words.split(), "--json")
-    assert code == 0
+    assert code in ((0, 1, 2) if words == "status" else (0,))
     assert json.loads(out) is not None
 
 

@@ -18,9 +18,10 @@ from healtharchive.model.campaigns import Readiness, readiness
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput, LeaseLost
 from healtharchive.model.jobs import Job, get_job
-from healtharchive.model.journal import Actor, Event, read, record
+from healtharchive.model.journal import Actor, Event, read
 from healtharchive.model.operator import reindex_job
 from healtharchive.model.orders import IndexOrder
+from healtharchive.model.services import note_start, processes
 from healtharchive.model.states import JobStatus, Quality
 from healtharchive.model.tables import archive_jobs
 from healtharchive.model.verdicts import MOST_REASONS, accept_verdict, store_verdict
@@ -28,7 +29,7 @@ from healtharchive.search.index import SearchIndex
 from healtharchive.search.judging import judge_job
 from healtharchive.search.pipeline import Tools
 from healtharchive.web.app import create_app
-from healtharchive.work.census import living_stewards, living_workers
+from healtharchive.work.census import as_living, told_apart
 from tests.lab.archive import Archive, command
 from tests.lab.captured import claim_index, completed_job, finish_index
 from tests.lab.processes import ROOT, without_settings
@@ -366,16 +367,12 @@ def test_a_process_is_known_by_its_unit_and_a_shell_by_none(database: Database) 
             ("worker", "shell"),
             ("steward", "session-3.scope"),
         ):
-            record(
-                connection,
-                at=database.now(connection),
-                actor=Actor(unit, 7, "elsewhere"),
-                subject=subject,
-                subject_id=f"elsewhere:{unit}",
-                what="started",
-            )
-        assert [each.unit for each in living_workers(connection)] == [
-            "healtharchive-job-1-0123abcd.service",
-            "",
-        ]
-        assert [each.unit for each in living_stewards(connection)] == ["session-3.scope"]
+            actor = Actor(unit, 7, "elsewhere")
+            note_start(database, connection, subject, f"elsewhere:{unit}", "1", actor=actor)
+        living, silent = told_apart(processes(connection), database.now(connection), 10.0)
+    assert [as_living(each).unit for each in living] == [
+        "healtharchive-job-1-0123abcd.service",
+        "",
+        "session-3.scope",
+    ]
+    assert silent == []

@@ -205,16 +205,27 @@ def sshd(*, user: str = "root", host: str = "127.0.0.1", namespace: str = "") ->
         shutil.copy(directory / "client_key.pub", directory / "authorized_keys")
         Path("/run/sshd").mkdir(exist_ok=True)
         (directory / "config").write_text(_configuration(server))
-        program = shutil.which("sshd") or "/usr/sbin/sshd"
-        # Not `ip netns exec`: that gives sshd a mount namespace of its own too.
-        prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
         undo.callback(_end_clients, server)
-        command = [*prefix, program, "-D", "-e", "-f", str(directory / "config")]
-        process = spawn(command, log=directory / "sshd.log")
-        undo.callback(kill_tree, process)
-        (directory / "sshd.pid").write_text(str(process.pid))
-        wait_for(lambda: _listens(server), what="sshd listens")
+        undo.enter_context(again(server, namespace))
         yield server
+
+
+@contextmanager
+def again(server: Server, namespace: str = "") -> Iterator[None]:
+    """The server's sshd for as long as the block: the first one, or another after its end."""
+    program = shutil.which("sshd") or "/usr/sbin/sshd"
+    # Not `ip netns exec`: that gives sshd a mount namespace of its own too.
+    prefix = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
+    log = server.directory / "sshd.log"
+    log.unlink(missing_ok=True)
+    command = [*prefix, program, "-D", "-e", "-f", str(server.directory / "config")]
+    process = spawn(command, log=log)
+    try:
+        (server.directory / "sshd.pid").write_text(str(process.pid))
+        wait_for(lambda: _listens(server), what="sshd listens")
+        yield
+    finally:
+        kill_tree(process)
 
 
 def _end_clients(server: Server) -> None:

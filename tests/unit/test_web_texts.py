@@ -15,7 +15,7 @@ from healtharchive.web import language as words
 from healtharchive.web.language import Language
 from healtharchive.web.texts import TEXTS
 
-TEMPLATES = sorted((Path(words.__file__).parent / "templates").glob("*.html"))
+TEMPLATES = sorted((Path(words.__file__).parent / "templates").glob("**/*.html"))
 SOURCES = sorted(Path(words.__file__).parent.glob("*.py"))
 JINJA = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 HTMX = re.compile(r'\bhx-[a-z-]+="[^"]*"')  # a macro gives them to the element it is written in

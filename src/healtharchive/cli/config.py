@@ -33,6 +33,7 @@ def config(as_json: Json = False) -> None:
         empty="There are no settings.",
     )
     warn_of_unknown(settings)
+    _warn_of_edition_day(settings)
 
 
 @app.command(rich_help_panel="Set-up")
@@ -87,6 +88,17 @@ def current(as_json: Json = False) -> None:
         "needed": schema.head(),
     }
     render.facts(found, found.items(), as_json=as_json)
+
+
+def _warn_of_edition_day(settings: Settings) -> None:
+    """One line on stderr where `edition_on` is no day: nothing else hangs on it."""
+    from healtharchive.model.errors import BadInput
+    from healtharchive.settings.edition_day import edition_day
+
+    try:
+        edition_day(settings.edition_on)
+    except BadInput as error:
+        print(f"healtharchive: {error}", file=sys.stderr)
 
 
 def warn_of_unknown(settings: Settings) -> None:

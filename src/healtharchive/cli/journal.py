@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,8 @@ import typer
 
 from healtharchive.cli import messages, render
 from healtharchive.cli.fold import fold
-from healtharchive.cli.session import Session, begin
-from healtharchive.model.errors import BadInput, NotFound
+from healtharchive.cli.session import begin
+from healtharchive.model.errors import BadInput
 
 if TYPE_CHECKING:
     from healtharchive.model.journal import Event
@@ -28,27 +29,32 @@ MOST_EVIDENCE = 6
 
 @app.command(rich_help_panel=PANEL)
 def why(
-    subject: Annotated[str, typer.Argument(help="What kind of thing: job, campaign, source …")],
-    subject_id: Annotated[str, typer.Argument(help="Which one: its number or name.")],
+    subject: Annotated[
+        str, typer.Argument(help="What kind of thing: job, target, campaign, worker, source …")
+    ],
+    subject_id: Annotated[
+        str,
+        typer.Argument(
+            help="Which one: its number or name. Of a worker, steward or serve it may be left "
+            "out: the newest."
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """What happened to one thing, who did it, and why; what repeats is told once."""
-    from healtharchive.model.journal import story
+    """What happened to one thing, who did it, and why; what repeats is told once. What comes next.
+
+    `why worker` names who stopped it, and when it is started again.
+    """
+    from healtharchive.cli.story import tell
 
     session = begin()
-    with session.database.read() as connection:
-        told = story(connection, subject, subject_id)
-    if not told:
-        raise NotFound(
-            f"The journal has nothing about {subject} {subject_id}.",
-            "`healtharchive events --since 1d` shows what it has.",
-        )
+    told = tell(session, subject, subject_id)
     if as_json:
-        render.print_json(told)
+        render.print_json(told.events)
         return
-    _tell(told, session.clock.now())
-    if subject == "job":
-        _what_next(session, subject_id)
+    _tell(told.events, session.clock.now())
+    for sentence in told.next:
+        print(render.safe(f"Next: {sentence}"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -91,7 +97,7 @@ def _print_events(found: list[Event], *, as_json: bool) -> int:
     return found[-1].id if found else 0
 
 
-def _tell(told: list[Event], now: datetime) -> None:
+def _tell(told: Sequence[Event], now: datetime) -> None:
     for passage in fold(told, lambda event: (event.what, event.why, event.to_state)):
         for event in passage.last:
             print(f"{messages.moment(event.at, now)}  {messages.event_text(event)}")
@@ -104,22 +110,3 @@ def _tell(told: list[Event], now: datetime) -> None:
             first = passage.first[0]
             lasted = messages.apart(first.at, passage.last[-1].at).total_seconds()
             print(f"    … {passage.times} times in {messages.span(lasted)}")
-
-
-def _what_next(session: Session, job_id: str) -> None:
-    from healtharchive.model.jobs import get_job
-    from healtharchive.model.targets import open_targets_of
-    from healtharchive.work.census import living_workers
-
-    with session.database.read() as connection:
-        job = get_job(connection, int(job_id))
-        alive = bool(living_workers(connection))
-        now = session.database.now(connection)
-        down = open_targets_of(connection, [job.id]).get(job.id)
-    if down is not None and not job.settled:
-        print(render.safe(f"Next: it waits, and spends no retry, until that is over: {down}."))
-        return
-    step = messages.next_step(
-        job.status, job.id, job.not_before, job.lease_expires_at, now, worker_alive=alive
-    )
-    print(f"Next: {step}.")

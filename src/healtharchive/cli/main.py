@@ -13,14 +13,21 @@ import typer
 from typer.exceptions import TyperException
 
 from healtharchive.cli import (
+    alerts,
     archive,
+    backup,
     campaigns,
     changes,
     config,
     crawl,
+    deploy,
+    doctor,
     export,
+    incident,
+    install,
     jobs,
     journal,
+    monitoring,
     quality,
     reports,
     search,
@@ -30,6 +37,7 @@ from healtharchive.cli import (
     storage,
     suppress,
     tier,
+    token,
     work,
 )
 from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError
@@ -46,14 +54,20 @@ app = typer.Typer(
 )
 for module in (crawl, archive, work, status, journal, jobs, quality, search, changes, config):
     app.add_typer(module.app)
-for module in (reports, suppress):
+for module in (reports, suppress, install, doctor):
     app.add_typer(module.app)
 app.add_typer(reports.report, name="report", help="Settle what readers reported.")
 app.add_typer(campaigns.app, name="campaign", help="Editions over several sources.")
 app.add_typer(sources.app, name="source", help="The sites to capture, and their scope.")
 app.add_typer(storage.app, name="storage", help="Targets: the places that bytes are kept.")
 app.add_typer(tier.app, name="tier", help="Hot paths: jobs that write to a mounted target.")
+app.add_typer(alerts.app, name="alerts", help="What is wrong, and who was told.")
 app.add_typer(steward.app, name="steward", help="Reconcile what is with what should be.")
+app.add_typer(deploy.app, name="deploy", help="Bring a new version live, losing nothing.")
+app.add_typer(monitoring.app, name="monitoring", help="Files for Prometheus and Grafana.")
+app.add_typer(incident.app, name="incident", help="Write down what went wrong.")
+app.add_typer(token.app, name="token", help="Who may use the operations pages and the admin API.")
+app.add_typer(backup.app, name="backup", help="Copies of the database: made, listed, tried.")
 app.add_typer(export.app, name="export", help="What the archive has, as files to take away.")
 app.add_typer(config.database_app, name="db", help="The schema of the database.")
 
@@ -73,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TyperException as error:
         return _end(f"{_sentence(error)} Try `healtharchive --help`.", error.exit_code)
     except HealthArchiveError as error:
-        return _end(str(error), error.exit_code)
+        return _end(_told(error), error.exit_code)
     except Exception as error:  # the outermost loop of this process
         return _end_unforeseen(error)
 
@@ -81,6 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _sentence(error: TyperException) -> str:
     text = " ".join(error.format_message().split())
     return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _told(error: HealthArchiveError) -> str:
+    """The error for whoever typed the command, with the page that helps where there is one."""
+    return f"{error} Read docs/playbooks/{error.playbook}.md." if error.playbook else str(error)
 
 
 def _end(message: str, code: int) -> int:
@@ -96,7 +115,7 @@ def _end_unforeseen(error: Exception) -> int:
             f"The database stopped answering: {reason}.",
             "`healtharchive config` shows which one it is; try again when it is back.",
         )
-        return _end(str(unavailable), unavailable.exit_code)
+        return _end(_told(unavailable), unavailable.exit_code)
     trace = "".join(traceback.format_exception(error))
     if logging.getLogger().isEnabledFor(logging.DEBUG):
         sys.stderr.write(trace)

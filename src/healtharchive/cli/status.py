@@ -1,115 +1,141 @@
-"""`status`: the whole archive in one screen."""
+"""`status`: the whole archive in one screen, and an exit code for machines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from healtharchive.cli import messages, render
-from healtharchive.cli.session import begin
+from healtharchive.cli import render
+from healtharchive.cli.session import Session, begin
+from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError, SchemaMissing
 
 if TYPE_CHECKING:
-    from healtharchive.model.jobs import Job
-    from healtharchive.model.states import JobStatus
-    from healtharchive.model.targets import Target
+    from healtharchive.steward.alert_rules import Finding
+    from healtharchive.steward.condition import Condition
 
 app = typer.Typer()
-SHOWN = 10
+WATCH_SECONDS = 2.0
+EXIT_CODES = {"fine": 0, "warnings": 1, "critical": 2}
+CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
-@dataclass(frozen=True, slots=True)
-class Spool:
-    """How full the local disk was at the steward's last look that could tell."""
+class Unusable(HealthArchiveError):
+    """The archive's database cannot be asked: nothing can be worse."""
 
-    used_percent: float
-    seen_at: datetime | None
-    warns: bool
+    exit_code = EXIT_CODES["critical"]
 
 
 @app.command(rich_help_panel="What happened")
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Jobs by state, what runs, what waits and why, sick storage, and the workers.
-
-    Everything comes from the database: it answers while every mount hangs.
-    """
-    from healtharchive.cli.steward import steward_means
-    from healtharchive.model import jobs
-    from healtharchive.model.states import JobStatus, TargetState
-    from healtharchive.model.targets import list_targets
-    from healtharchive.model.units import units_of
-    from healtharchive.work.census import living_stewards, living_workers
-
-    session = begin()
-    with session.database.read() as connection:
-        now = session.database.now(connection)
-        by_state = jobs.count_jobs(connection)
-        held = (JobStatus.RUNNING, JobStatus.INDEXING)
-        running = jobs.list_jobs(connection, statuses=held, limit=SHOWN)
-        units = units_of(connection, [job.id for job in running])
-        waiting = jobs.waiting_jobs(connection, limit=SHOWN)
-        workers = living_workers(connection)
-        stewards = living_stewards(connection)
-        targets = list_targets(connection)
-    sick = [each for each in targets if each.state is not TargetState.CLOSED]
-    spool = _spool(targets, session.settings.spool_warn_percent)
-    if as_json:
-        held_in = [{**render.plain(job), "unit": units.get(job.id)} for job in running]
-        found = {"jobs": by_state, "running": held_in, "waiting": waiting, "workers": workers}
-        storage = {"stewards": stewards, "sick_targets": sick, "spool": spool}
-        render.print_json({**found, **storage})
-        return
-    _tell_jobs(by_state, running, units, waiting, now)
-    _tell_storage(sick, spool, now)
-    if age := steward_means(session).deploy_lock_age_seconds():
-        lapsed = age >= session.settings.deploy_lock_seconds
-        effect = "it is too old and ignored" if lapsed else "nothing is repaired automatically"
-        print(f"lock     {session.settings.deploy_lock} is {messages.span(age)} old: {effect}")
-    if targets and not stewards:
-        print("steward  none is running: start `healtharchive steward`; no target is looked after")
-    for worker in workers:
-        unit = f" in {worker.unit}" if worker.unit else ""
-        print(f"worker   {worker.name}{unit}, since {messages.moment(worker.since, now)}")
-    if not workers:
-        print("worker   none is running: start `healtharchive worker`")
-
-
-def _tell_jobs(
-    by_state: Mapping[JobStatus, int],
-    running: list[Job],
-    units: Mapping[int, str],
-    waiting: list[Job],
-    now: datetime,
+def status(
+    year: Annotated[
+        int | None, typer.Option(help="Of this year's campaigns; of the newest when left out.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every 2 seconds, until Ctrl-C.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    counted = ", ".join(f"{number} {state}" for state, number in sorted(by_state.items()))
-    print(f"jobs     {counted or 'none'}")
-    for job in running:
-        done = f"{job.counts.done} of {job.counts.found} URLs done"
-        unit = f" in {units[job.id]}" if job.id in units else ""
-        print(f"running  job {job.id} ({job.source}): {done}, held by {job.lease_owner}{unit}")
-    for job in waiting:
-        why = job.parked_reason or job.last_error or "its turn"
-        when = messages.moment(job.not_before, now) if job.not_before else "soon"
-        print(f"waiting  job {job.id} ({job.source}): {why}; next try {when}")
+    """What is wrong and what to do about it; then processes, targets, jobs, campaigns, the disk.
+
+    Everything comes from the database: it answers while every mount hangs. Exit code 0: all is
+    well, 1: there are warnings, 2: something is critical, or the database cannot be used.
+    """
+    while True:
+        verdict = _once(year, as_json=as_json, redraw=watch)
+        if not watch:
+            raise typer.Exit(EXIT_CODES[verdict])
+        time.sleep(WATCH_SECONDS)
 
 
-def _tell_storage(sick: list[Target], spool: Spool | None, now: datetime) -> None:
-    for target in sick:
-        trouble = f"{target.verdict or 'sick'} since {messages.moment(target.since, now)}"
-        print(render.safe(f"target   {target.name}: {trouble}; {target.last_error or ''}".rstrip()))
-    if spool is not None and spool.warns and spool.seen_at is not None:
-        used = f"{spool.used_percent:.0f} % of the disk under jobs_root was used"
-        print(f"spool    {used} at {messages.moment(spool.seen_at, now)}")
+def _once(year: int | None, *, as_json: bool, redraw: bool) -> str:
+    try:
+        text, verdict = _look(year, as_json=as_json)
+    except HealthArchiveError as error:
+        if as_json:
+            render.print_json({"verdict": "critical", "unusable": str(error)})
+        if not redraw:
+            raise
+        text, verdict = f"FAIL  {error}", "critical"
+    if redraw and sys.stdout.isatty():
+        print(CLEAR, end="")
+    print(text, flush=True)
+    return verdict
 
 
-def _spool(targets: Sequence[Target], warn_percent: float) -> Spool | None:
-    """From the spool's row: asking the disk might hang."""
-    from healtharchive.model.target import SPOOL
+def _look(year: int | None, *, as_json: bool) -> tuple[str, str]:
+    """What is to be printed, and the verdict."""
+    import json
 
-    for each in targets:
-        if each.name == SPOOL and (used := each.evidence.get("used_percent")) is not None:
-            return Spool(used, each.probed_at, used >= warn_percent)
-    return None
+    from healtharchive.cli.status_text import screen
+    from healtharchive.steward.findings import findings
+    from healtharchive.steward.observing import look
+    from healtharchive.work.outage import OUTAGES, describe
+
+    try:
+        session = begin()
+        condition = look(session.database, session.settings, session.clock)
+    except (DatabaseUnavailable, SchemaMissing) as error:
+        raise Unusable(error.what, error.cure, playbook=error.playbook) from error
+    except OUTAGES as error:
+        raise Unusable(
+            f"The database stopped answering: {describe(error)}.",
+            "`healtharchive config` shows which one it is; try again when it is back.",
+            playbook=DatabaseUnavailable.playbook,
+        ) from error
+    found = findings(condition, session.settings)
+    verdict = verdict_of(found, condition)
+    if as_json:
+        facts = _facts(condition, found, verdict, session)
+        return json.dumps(render.plain(facts), indent=2, ensure_ascii=False), verdict
+    return "\n".join(screen(condition, found, session.settings, year)), verdict
+
+
+def verdict_of(found: list[Finding], condition: Condition) -> str:
+    """fine, warnings or critical: as grave as the gravest thing that a person should read now."""
+    from healtharchive.steward.findings import worth_telling
+
+    told = {each.rule.severity for each in worth_telling(found, condition.now)}
+    if "critical" in told:
+        return "critical"
+    return "warnings" if "warning" in told else "fine"
+
+
+def _facts(
+    condition: Condition, found: list[Finding], verdict: str, session: Session
+) -> dict[str, Any]:
+    """All of it for programs: the condition, what is wrong with it, and a few short cuts."""
+    from healtharchive.model.services import Service
+    from healtharchive.model.states import TargetState
+    from healtharchive.steward.findings import worth_telling
+    from healtharchive.work.census import as_living
+
+    told = worth_telling(found, condition.now)
+    workers, spool = condition.services[Service.WORKER].living, condition.spool
+    warns = spool is not None and spool.used_percent >= session.settings.spool_warn_percent
+    return {
+        "verdict": verdict,
+        "findings": [
+            {
+                "name": each.rule.name,
+                "severity": each.rule.severity,
+                "subject": each.found.subject,
+                "subject_id": each.found.subject_id,
+                "sentence": each.found.sentence,
+                "command": each.command,
+                "playbook": f"docs/playbooks/{each.rule.playbook}.md",
+                "since": each.found.since,
+                "evidence": each.found.evidence,
+                "explained_by": each.explained_by,
+                "told": each in told,
+            }
+            for each in found
+        ],
+        **render.plain(condition),
+        "spool": None if spool is None else {**render.plain(spool), "warns": warns},
+        "workers": [as_living(each) for each in (*workers, *condition.runs)],
+        "stewards": [as_living(each) for each in condition.services[Service.STEWARD].living],
+        "sick_targets": [each for each in condition.targets if each.state != TargetState.CLOSED],
+    }

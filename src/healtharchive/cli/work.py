@@ -8,20 +8,13 @@ from contextlib import contextmanager
 
 import typer
 
+from healtharchive.cli import workers
 from healtharchive.cli.session import Session, begin
 
 app = typer.Typer()
 PANEL = "Running"
 STEWARD_SECONDS = 10.0  # for its looks and its shipping to end
-
-
-@app.command(rich_help_panel=PANEL)
-def worker() -> None:
-    """Claim jobs and run them until SIGTERM or Ctrl-C."""
-    from healtharchive.work.worker import run
-
-    session = begin()
-    raise typer.Exit(run(session.settings, session.database, session.clock))
+app.add_typer(workers.app, name="worker", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -229,7 +229,9 @@ def _disk_guard(places: set[Path], full_percent: float) -> Callable[[], None]:
     def guard() -> None:
         for place in places:
             disk = os.statvfs(place)
-            used_percent = 100.0 * (1.0 - disk.f_bavail / max(1, disk.f_blocks))
+            # As df counts: what is kept for root is neither used nor free.
+            usable = disk.f_blocks - disk.f_bfree + disk.f_bavail
+            used_percent = 100.0 * (1.0 - disk.f_bavail / max(1, usable))
             if used_percent >= full_percent and full_percent < 100.0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
 

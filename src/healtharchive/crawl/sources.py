@@ -21,6 +21,7 @@ from healtharchive.model.source import (
     ScopeRules,
     Seed,
     SourceDefinition,
+    StallRules,
 )
 
 CODE = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -30,7 +31,17 @@ PARTS: dict[str, type[Any]] = {
     "limits": Limits,
     "browser": BrowserOptions,
     "container": ContainerOptions,
+    "stall": StallRules,
 }
+
+# What the stall rules may be, inclusive.
+STALL_RANGES = (
+    ("seconds", 10.0, 604_800.0),
+    ("error_share", 0.0, 1.0),
+    ("window_seconds", 60.0, 86_400.0),
+    ("pages_per_hour", 0.0, 1_000_000.0),
+    ("restarts_per_day", 0, 1_000),
+)
 
 
 def load_all(extra: Path | None) -> dict[str, SourceDefinition]:
@@ -77,6 +88,14 @@ def of_one_site(url: str, **limits: Any) -> SourceDefinition:
     )
 
 
+def _check_stall(file: declarations.Declared, rules: StallRules) -> None:
+    for name, least, most in STALL_RANGES:
+        value = getattr(rules, name)
+        if value is not None and not least <= value <= most:
+            why = f"stall.{name} is {value:g}, but it must be from {least:g} to {most:g}"
+            raise file.bad(file.line_of(["stall"]), why)
+
+
 def _check_engines(file: declarations.Declared, definition: SourceDefinition) -> None:
     for pattern in (*definition.browser.always, *definition.browser.never):
         try:
@@ -102,6 +121,7 @@ def _checked(file: declarations.Declared, definition: SourceDefinition) -> Sourc
         wrong = error.what.partition("rule '")[2].partition("'")[0]
         raise file.bad(file.line_with(wrong), error.what.rstrip(".")) from error
     _check_engines(file, definition)
+    _check_stall(file, definition.stall)
     for seed in definition.seeds:
         url = canonicalize(seed.url)
         line = file.line_with(seed.url)

@@ -143,12 +143,14 @@ class Database:
         return self.is_sqlite and getattr(error.orig, "sqlite_errorname", "") == "SQLITE_BUSY"
 
     def insert_ignore(self, table: Any) -> Insert:
-        """INSERT … ON CONFLICT DO NOTHING."""
+        """INSERT … ON CONFLICT DO NOTHING; `rowcount` tells whether a row was added."""
         if self.is_sqlite:
             return sqlite.insert(table).on_conflict_do_nothing()
         from sqlalchemy.dialects import postgresql
 
-        return postgresql.insert(table).on_conflict_do_nothing()
+        # It asks for the new row's key by itself, and then forgets how many rows there were.
+        ignoring = postgresql.insert(table).on_conflict_do_nothing()
+        return ignoring.execution_options(preserve_rowcount=True)
 
     def utc_year(self, moment: ColumnElement[Any]) -> ColumnElement[int]:
         """The year of a stored moment, by UTC."""
@@ -174,6 +176,7 @@ def _engine(url: str, origin: str, busy_seconds: float) -> Engine:
             f"The database URL from {origin or 'the settings'} is not a URL.",
             "Set HEALTHARCHIVE_DATABASE_URL to sqlite:////path/file.sqlite or "
             "postgresql://user@host/name.",
+            playbook="wrong-database",
         ) from error
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")

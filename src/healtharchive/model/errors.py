@@ -6,14 +6,17 @@ from __future__ import annotations
 class HealthArchiveError(Exception):
     """One clear sentence for a person: what happened, to which thing, and the cure.
 
-    `exit_code` is what the command line ends with when this error reaches it.
+    `exit_code` is what the command line ends with when this error reaches it, `playbook` the page
+    below docs/playbooks/ that it names (without the ending; empty: none).
     """
 
     exit_code = 1
+    playbook = ""
 
-    def __init__(self, what: str, cure: str = "") -> None:
+    def __init__(self, what: str, cure: str = "", *, playbook: str = "") -> None:
         self.what = what
         self.cure = cure
+        self.playbook = playbook or type(self).playbook
         super().__init__(f"{what} {cure}".strip())
 
 
@@ -33,12 +36,14 @@ class DatabaseUnavailable(SetupError):
     """The database cannot be reached now."""
 
     exit_code = 5
+    playbook = "databasedown"
 
 
 class SchemaMissing(SetupError):
     """The database answers but has no schema, or an older or newer one than this program."""
 
     exit_code = 6
+    playbook = "wrong-database"
 
 
 class NotFound(HealthArchiveError):

@@ -121,7 +121,7 @@ def read(
     if since is not None:
         query = query.where(events.c.at >= since)
     rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).all()
-    return [_event(row) for row in reversed(rows)]
+    return [event_of(row) for row in reversed(rows)]
 
 
 def story(
@@ -134,11 +134,12 @@ def story(
         if not missing:
             break
         rows = connection.execute(select(events).where(events.c.id.in_(sorted(missing)))).all()
-        told |= {row.id: _event(row) for row in rows}
+        told |= {row.id: event_of(row) for row in rows}
     return [told[key] for key in sorted(told)]
 
 
-def _event(row: Row[Any]) -> Event:
+def event_of(row: Row[Any]) -> Event:
+    """The event in a row of the table."""
     return Event(
         id=row.id,
         at=row.at,

@@ -109,6 +109,14 @@ def any_due(database: Database, connection: Connection, work: Work, terms: Claim
     return connection.execute(query).first() is not None
 
 
+def due_ids(
+    database: Database, connection: Connection, work: Work, terms: ClaimTerms, *, limit: int = 100
+) -> list[int]:
+    """The jobs that `claim` would find now, in the order in which it would take them."""
+    query = _due(work, terms, database.now(connection)).limit(limit)
+    return [int(row.id) for row in connection.execute(query)]
+
+
 def _due(work: Work, terms: ClaimTerms, now: datetime) -> Select[Any]:
     jobs = archive_jobs.c
     query = (
@@ -318,8 +326,8 @@ def finish(
 
 def _honour(event: JobEvent, requested: str | None) -> tuple[JobEvent, JobEvent | None]:
     """The step to take now, and the request that is to follow it."""
-    if not requested:
-        return event, None
+    if not requested or requested == JobEvent.RELEASE:
+        return event, None  # a new start that was asked for is what follows anyway
     if event is JobEvent.RELEASE:
         return JobEvent(requested), None
     waits = event in (JobEvent.PARK, JobEvent.RETRY_LATER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -18,16 +18,22 @@ from healtharchive.model.leases import NO_LEASE, close_attempt, follow_request, 
 from healtharchive.model.states import HELD, JobEvent, JobStatus
 from healtharchive.model.tables import archive_jobs
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A held job as the database shows it: enough to see whether its holder still lives."""
+    """A held job as the database shows it: enough to see whether its holder still lives.
+
+    The owner is empty, and the moments are missing or long ago, where a row says that it is held
+    and nobody ever did.
+    """
 
     job_id: int
     fence: int
     status: JobStatus
     owner: str
-    heartbeat_at: datetime
+    heartbeat_at: datetime | None
     expires_at: datetime
 
 
@@ -44,7 +50,7 @@ def list_leases(connection: Connection) -> list[Lease]:
             status=JobStatus(row.status),
             owner=row.lease_owner or "",
             heartbeat_at=row.heartbeat_at,
-            expires_at=row.lease_expires_at,
+            expires_at=row.lease_expires_at or LONG_AGO,
         )
         for row in connection.execute(query)
     ]
@@ -90,7 +96,7 @@ def rescue(
     )
     ending = Ending(JobEvent.RESCUE, exit="rescued", blame=Blame.HOST, reason=why)
     close_attempt(connection, lease.job_id, lease.fence, ending, now)
-    if held.requested_stop and lease.status is JobStatus.RUNNING:
-        request = JobEvent(held.requested_stop)
+    request = JobEvent(held.requested_stop) if held.requested_stop else JobEvent.RELEASE
+    if request is not JobEvent.RELEASE and lease.status is JobStatus.RUNNING:
         follow_request(database, connection, lease.job_id, request, actor, event_id)
     return True

@@ -84,6 +84,22 @@ class BrowserOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class StallRules:
+    """When a crawl of the source counts as stalled, for the steward; None takes the setting.
+
+    `seconds`: no URL was settled for so long. `error_share`: of the URLs settled within
+    `window_seconds` at least this share failed; 0: never. `pages_per_hour`: fewer were done in an
+    hour though there were enough; 0: never. It is started again `restarts_per_day` times at most.
+    """
+
+    seconds: float | None = None
+    error_share: float = 0.9
+    window_seconds: float = 1_800.0
+    pages_per_hour: float = 0.0
+    restarts_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceDefinition:
     """All that is known of a source before it is crawled.
 
@@ -106,5 +122,6 @@ class SourceDefinition:
     engine: EngineName = "http"
     browser: BrowserOptions = field(default_factory=BrowserOptions)
     container: ContainerOptions = field(default_factory=ContainerOptions)
+    stall: StallRules = field(default_factory=StallRules)
     order: int = 100
     description: str = ""

@@ -23,6 +23,7 @@ _ENTRY = re.compile(
 )
 _QUOTED = re.compile(r"""'([^']*)'|"((?:\\[\s\S]|[^"\\])*)\"""")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+PLAYBOOK = "wrong-database"  # which file is read, and by whom
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,14 @@ def read(path: Path) -> list[Assignment]:
             f"The environment file {path} cannot be read: {error.strerror}.",
             f"Make it readable for this user (`chmod`, `chown`; it is a file of settings), "
             f"or point HEALTHARCHIVE_ENV_FILE at another one{_hint(path)}.",
+            playbook=PLAYBOOK,
         ) from error
     except UnicodeDecodeError as error:
         line = _line_of_byte(path, error.start)
         raise SetupError(
             f"The environment file {path} is not UTF-8 text (line {line}).",
             "Save it as UTF-8.",
+            playbook=PLAYBOOK,
         ) from error
     return list(parse(text, path))
 
@@ -96,6 +99,7 @@ def _broken(path: Path, line: int, what: str) -> SetupError:
     return SetupError(
         f"Line {line} of the environment file {path} {what}.",
         "Write one NAME=value a line, as in a systemd EnvironmentFile.",
+        playbook=PLAYBOOK,
     )
 
 

@@ -87,6 +87,7 @@ def _exists(path: Path) -> bool:
         raise SetupError(
             f"This user cannot even see whether {path} exists: {error.strerror}.",
             "Make its directory searchable for this user, or run as the user it belongs to.",
+            playbook="wrong-database",
         ) from error
     return True
 

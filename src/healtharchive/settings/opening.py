@@ -43,6 +43,7 @@ def connect(settings: Settings, *, embedded: bool = False) -> Database:
         f"neither {file} nor the environment sets it, and {settings.data_dir} has none.",
         "Set it to sqlite:////path/file.sqlite or postgresql://user@host/name and run "
         "`healtharchive db upgrade`, or let `healtharchive up` make one.",
+        playbook="wrong-database",
     )
 
 

@@ -49,6 +49,12 @@ class OperationSettings:
         least=1.0,
         most=60.0,
     )
+    wanted_dir: Path = setting(
+        "Where a steward that is not root asks systemd to start a service, by a file of its name: "
+        "the unit healtharchive-wanted@.path takes it up.",
+        lambda _: Path("/run/healtharchive/wanted"),
+        shown_default="/run/healtharchive/wanted",
+    )
     spool_days_warn: float = setting(
         "An alert is raised when the disk under jobs_root will be full within so many days.",
         7.0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from healtharchive.settings import Settings
@@ -18,13 +19,19 @@ Severity = Literal["info", "warning", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One thing that a rule finds: about what, and the sentence for people."""
+    """One thing that a rule finds: about what, and the sentence for people.
+
+    `since` is when it began, where a row says so. `needs` are the targets that it is about or
+    hangs on: the trouble of one of them may explain it.
+    """
 
     subject: str
     subject_id: str
     sentence: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""  # to run now, where it differs from the rule's
+    since: datetime | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +58,18 @@ class AlertRule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule and what it found, with the rule that explains it (empty: none does)."""
+    """A rule and what it found, with the rule that explains it (empty: none does).
+
+    That is the root: what explains the explanation, if anything does. `cause_id` is the subject_id
+    of what that rule found.
+    """
 
     rule: AlertRule
     found: Found
     explained_by: str = ""
+    cause_id: str = ""
+
+    @property
+    def command(self) -> str:
+        """What a person would run first."""
+        return self.found.command or self.rule.command

@@ -6,7 +6,7 @@ All of it is read from the database, so it is there while every mount hangs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from healtharchive.model.rounds import Round
@@ -23,6 +23,20 @@ class ServiceNow:
     holds: tuple[Hold, ...]
     last_stopped: Process | None
     stopped_by: str = ""  # the sentence of the stop signal, when one ended it
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When one of its processes was last known to live."""
+        ended = [] if self.last_stopped is None else [self.last_stopped.stopped_at]
+        known = [each.beat_at for each in (*self.living, *self.silent)]
+        return max([*known, *(each for each in ended if each is not None)], default=None)
+
+    @property
+    def newest(self) -> Process | None:
+        """The process that was started last, whether it lives or not."""
+        ended = () if self.last_stopped is None else (self.last_stopped,)
+        known = (*self.living, *self.silent, *ended)
+        return max(known, key=lambda each: each.started_at, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +59,7 @@ class RunningNow:
     errors_per_minute: float | None
     eta_seconds: float | None
     stall_seconds: float  # of its source, or of the settings
+    targets: tuple[str, ...] = ()  # that it needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +75,7 @@ class WaitingNow:
     next_at: datetime | None
     target: str
     last_error: str
+    targets: tuple[str, ...] = ()  # that it needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +111,7 @@ class CampaignNow:
     year: int | None
     ready: bool
     reasons: tuple[str, ...]
+    settled: bool = False  # nothing happens to its jobs any more unless a person asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +193,7 @@ class Condition:
     reports_since: datetime | None
     drift: tuple[str, ...]  # one sentence each: configuration or schema that is not as it should be
     deploy_lock_age_seconds: float | None
+    runs: tuple[Process, ...] = ()  # that live and work on one job each, beside the workers
+    drift_names: tuple[str, ...] = ()  # the word of each of these
+    # How long after a round of each reconciler the next one begins; only where one may be late.
+    paces: Mapping[str, float] = field(default_factory=dict)

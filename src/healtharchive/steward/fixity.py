@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from healtharchive.model.copies import (
     CopyState,
@@ -15,6 +17,7 @@ from healtharchive.model.copies import (
     to_restore,
 )
 from healtharchive.model.journal import read, record
+from healtharchive.model.reading_load import copies_on
 from healtharchive.model.segments import SegmentFile, change_segment
 from healtharchive.model.shipments import (
     CheckOrder,
@@ -29,11 +32,23 @@ from healtharchive.model.target import SPOOL, TargetKind
 from healtharchive.model.targets import get_target, list_targets, targets_of_jobs
 from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.reading_pace import LEAST, Load, Pace, pace
 
-BATCH = 4  # copies read in one order; a turn comes every few seconds
+RESTORED = 4  # files brought back in one order
+COUNT_SECONDS = 300.0  # between two counts of what a target holds
 SAMPLED = 0.5  # a new copy is read again after this part of the time it has
 ALERT = "alert"
 FINDINGS = {"differs": CopyState.DIFFERS, "gone": CopyState.GONE}
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What a target held when it was counted last, and how long a turn takes that reads."""
+
+    counted_at: float = float("-inf")  # of the monotonic clock
+    copies: int = 0
+    late: int = 0
+    turn_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -42,6 +57,7 @@ class Fixity:
 
     means: StewardMeans
     _telling: threading.Lock = field(default_factory=threading.Lock)
+    _counts: dict[str, _Counted] = field(default_factory=dict)
 
     def targets(self) -> list[str]:
         """The targets that hold sealed segments: shipped there, or written there by jobs."""
@@ -50,17 +66,19 @@ class Fixity:
             used = targets_of_jobs(connection)
         return [each.name for each in found if each.ship or each.name in used]
 
-    def plan(self, name: str, *, limit: int = BATCH) -> list[SegmentFile]:
+    def plan(self, name: str) -> list[SegmentFile]:
         """The copies on a target that are due to be read again, the longest unread first."""
         database, settings = self.means.database, self.means.settings
         with database.read() as connection:
             if get_target(connection, name).state is not TargetState.CLOSED:
                 return []
             now = database.now(connection)
+            found = self._pace(connection, name, now)
+            limit, lead = found.batch, timedelta(seconds=found.lead_seconds)
             due = due_for_check(
                 connection,
                 name,
-                checked_before=now - timedelta(days=settings.fixity_days),
+                checked_before=now - timedelta(days=settings.fixity_days) + lead,
                 new_before=now - timedelta(seconds=settings.fixity_new_seconds * SAMPLED),
                 proven_before=now - timedelta(seconds=settings.release_proof_seconds)
                 if settings.copies_before_release
@@ -71,8 +89,12 @@ class Fixity:
 
     def turn(self, name: str) -> int:
         """How many bad copies were found."""
+        began = self.means.clock.monotonic()
         due = self.plan(name)
         bad = self.check(name, due) if due else 0
+        if due:  # fewer than usual would have taken less than usual
+            took = (self.means.clock.monotonic() - began) * max(1.0, LEAST / len(due))
+            self._counted(name).turn_seconds = took + self.means.settings.ship_every_seconds
         self.restore(name)
         return bad
 
@@ -92,7 +114,7 @@ class Fixity:
         """Bring back files that this target has and another one lacks; how many."""
         database = self.means.database
         with database.read() as connection:
-            wanting = to_restore(connection, BATCH)
+            wanting = to_restore(connection, RESTORED)
             states = {each.name: each.state for each in list_targets(connection)}
         for segment in wanting:
             if not segment.verified_on:
@@ -117,6 +139,18 @@ class Fixity:
                     why=f"brought back from {name}: another target has no good copy",
                 )
         return restored
+
+    def _counted(self, name: str) -> _Counted:
+        return self._counts.setdefault(name, _Counted())
+
+    def _pace(self, connection: Connection, name: str, now: datetime) -> Pace:
+        window = timedelta(days=self.means.settings.fixity_days)
+        known, monotonic = self._counted(name), self.means.clock.monotonic()
+        if monotonic - known.counted_at >= COUNT_SECONDS:
+            known.copies, known.late = copies_on(connection, name, now - window)
+            known.counted_at = monotonic
+        load = Load(known.copies, known.late, known.turn_seconds)
+        return pace(load, window.total_seconds())
 
     def _carry(self, name: str, work: CheckOrder | FetchOrder) -> list[ShipReport]:
         with self.means.database.read() as connection:

@@ -157,6 +157,7 @@ def _carried(
         raise SetupError(
             f"Target '{target.name}' cannot be read: {end.reason}.",
             "Mend it and repeat the command: it goes on where it was.",
+            playbook="targetdown",
         )
     return reports
 

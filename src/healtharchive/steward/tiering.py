@@ -206,6 +206,7 @@ def _healthy_target(means: StewardMeans, name: str) -> Target:
         raise SetupError(
             f"Target '{name}' is {seen.verdict}: {seen.detail}.",
             f"`healtharchive steward run storage --target {name}` says what would mend it.",
+            playbook="targetdown",
         )
     return target
 

@@ -273,7 +273,7 @@ def _kernel_records(handle: int) -> Iterator[str]:
 def _root_disk() -> dict[str, int]:
     disk = os.statvfs("/")
     return {
-        "total_bytes": disk.f_blocks * disk.f_frsize,
+        "total_bytes": (disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize,
         "free_bytes": disk.f_bavail * disk.f_frsize,
         "files_free": disk.f_favail,
     }

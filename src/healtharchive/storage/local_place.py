@@ -123,7 +123,8 @@ class LocalPlace:
 
     def space(self) -> tuple[int, int]:
         disk = os.fstatvfs(self._root)
-        return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        usable = disk.f_blocks - disk.f_bfree + disk.f_bavail  # as df counts
+        return usable * disk.f_frsize, disk.f_bavail * disk.f_frsize
 
     def close(self) -> None:
         os.close(self._root)

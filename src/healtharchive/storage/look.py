@@ -70,8 +70,9 @@ def _become(name: str) -> None:
 
 def _space(path: str) -> dict[str, object]:
     disk = os.statvfs(path)
+    # As df counts: what is kept for root is neither used nor free.
     return {
-        "disk_bytes": disk.f_blocks * disk.f_frsize,
+        "disk_bytes": (disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize,
         "free_bytes": disk.f_bavail * disk.f_frsize,
         "files_total": disk.f_files,
         "files_free": disk.f_favail,

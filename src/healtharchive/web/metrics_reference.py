@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from healtharchive.web.metrics import DECLARED
+from healtharchive.steward.metrics import DECLARED
 
 HEAD = """# Metrics
 
 `healtharchive serve` answers Prometheus at `/metrics`: clients on its own machine, and others in
-`metrics_clients`.
-Made by `make docs` from the code. All are gauges.
+`metrics_clients`. The steward writes the same for node_exporter into `textfile_dir`.
+Made by `make docs` from the code; what ends in `_total` is a counter, all others are gauges.
 
 | metric | labels | says |
 | --- | --- | --- |

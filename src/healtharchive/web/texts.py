@@ -14,6 +14,7 @@ from healtharchive.web import (
     texts_cite,
     texts_data,
     texts_history,
+    texts_operations,
     texts_replay,
     texts_report,
     texts_search,
@@ -387,6 +388,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         | texts_cite.WRITTEN
         | texts_data.WRITTEN
         | texts_history.WRITTEN
+        | texts_operations.WRITTEN
         | texts_replay.WRITTEN
         | texts_report.WRITTEN
         | texts_search.WRITTEN

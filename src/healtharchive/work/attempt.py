@@ -14,7 +14,7 @@ from healtharchive.model.leases import Claim, finish, note_child
 from healtharchive.model.orders import Counts, CrawlOrder, IndexOrder, Report
 from healtharchive.model.progress import settled_urls
 from healtharchive.model.sources import get_source
-from healtharchive.model.states import JobStatus
+from healtharchive.model.states import JobEvent, JobStatus
 from healtharchive.work.child import Child
 from healtharchive.work.heart import Heart
 from healtharchive.work.means import Means
@@ -40,6 +40,7 @@ DOWN_STOP_SECONDS = 0.5  # for a child whose target is down: what hangs there ca
 KILL_GRACE_SECONDS = 3.0
 ABANDON_SECONDS = 0.5  # a killed process that has not ended by then hangs in the kernel
 GIVE_UP_SECONDS = 5.0
+REQUESTS = {JobEvent.RELEASE.value: "a new start"}  # the others are called what they are
 
 
 def supervise(claim: Claim, means: Means, stop: Stop, down: Stop) -> JobStatus | None:
@@ -185,7 +186,8 @@ class _Watch:
         if self.stop.asked:
             return self.stop.reason, stop_seconds
         if self.heart.requested:
-            return f"{self.heart.requested} was asked for", stop_seconds
+            wanted = REQUESTS.get(self.heart.requested, self.heart.requested)
+            return f"{wanted} was asked for", stop_seconds
         return "", 0.0
 
     def _status(self) -> int | None:

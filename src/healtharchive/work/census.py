@@ -1,25 +1,22 @@
-"""Which workers and stewards there are: they wrote their start to the journal, not their stop."""
+"""Which processes of a service live: those whose beat is young, and that exist."""
 
 from __future__ import annotations
 
-import os
-import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
-
-from healtharchive.model.tables import events
+from healtharchive.model.services import Process
+from healtharchive.work.holder import is_gone
 
 UNITS = (".service", ".scope")  # any other name in an event is only a word for a process
+LEAST_PATIENCE_SECONDS = 60.0
+BEATS_MISSED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """One process. On another host it is taken at its word; a crash there shows by its leases.
-
-    `unit` is the systemd unit that it runs in; empty outside one.
-    """
+    """One process. `unit` is the systemd unit that it runs in; empty outside one."""
 
     name: str
     host: str
@@ -28,46 +25,20 @@ class Living:
     unit: str = ""
 
 
-def living_workers(connection: Connection) -> list[Living]:
-    """The workers that run, the longest first."""
-    return _living(connection, "worker")
+def told_apart(
+    found: Iterable[Process], now: datetime, heartbeat_seconds: float
+) -> tuple[list[Process], list[Process]]:
+    """The living and the silent: those that beat lately and, on this machine, exist; the others."""
+    patience = timedelta(seconds=max(LEAST_PATIENCE_SECONDS, BEATS_MISSED * heartbeat_seconds))
+    living: list[Process] = []
+    silent: list[Process] = []
+    for each in found:
+        lives = now - each.beat_at <= patience and not is_gone(each.holder)
+        (living if lives else silent).append(each)
+    return living, silent
 
 
-def living_stewards(connection: Connection) -> list[Living]:
-    """The stewards that run, the longest first."""
-    return _living(connection, "steward")
-
-
-def _living(connection: Connection, subject: str) -> list[Living]:
-    last = (
-        select(func.max(events.c.id).label("id"))
-        .where(events.c.subject == subject, events.c.what.in_(("started", "stopped")))
-        .group_by(events.c.subject_id)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(events)
-        .join(last, last.c.id == events.c.id)
-        .where(events.c.what == "started")
-        .order_by(events.c.id)
-    )
-    here = socket.gethostname()
-    return [
-        Living(row.subject_id, row.host, row.pid, row.at, _unit(row.unit))
-        for row in rows
-        if row.host != here or _exists(row.pid)
-    ]
-
-
-def _unit(name: str) -> str:
-    return name if name.endswith(UNITS) else ""
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def as_living(process: Process) -> Living:
+    """A process of a service as it is shown."""
+    unit = process.unit if process.unit.endswith(UNITS) else ""
+    return Living(process.holder, process.host, process.pid, process.started_at, unit)

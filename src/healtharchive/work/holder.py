@@ -11,8 +11,18 @@ from pathlib import Path
 @lru_cache(maxsize=1)
 def this_holder() -> str:
     """The name under which this process holds leases: host:pid:pid-namespace:start."""
-    pid = os.getpid()
+    return holder_of(os.getpid())
+
+
+def holder_of(pid: int) -> str:
+    """The name under which a process of this machine holds leases."""
     return f"{socket.gethostname()}:{pid}:{_namespace()}:{_stat(pid)[1]}"
+
+
+def pid_here(holder: str) -> int | None:
+    """The pid of a holder that lives on this machine; None for one that is gone or elsewhere."""
+    here = _here(holder)
+    return here[0] if here is not None and _stat(here[0])[1] == here[1] else None
 
 
 def is_gone(holder: str) -> bool:

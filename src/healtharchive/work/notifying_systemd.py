@@ -30,7 +30,7 @@ class Notice:
 
     @classmethod
     def asked(cls, environment: MutableMapping[str, str] = os.environ) -> Notice:
-        """What systemd asks of this process. No child inherits the variables: they are taken out."""
+        """What systemd asks of this process. No child inherits the variables: they go."""
         address = environment.pop("NOTIFY_SOCKET", "")
         period = environment.pop("WATCHDOG_USEC", "")
         meant = environment.pop("WATCHDOG_PID", "") in ("", str(os.getpid()))

@@ -31,6 +31,10 @@ class Rescuer:
 
         Outages of the database are the caller's.
         """
+        return [lease.job_id for lease, why in self.due(ours) if self.take(lease, why)]
+
+    def due(self, ours: Collection[tuple[int, int]] = ()) -> list[tuple[Lease, str]]:
+        """The leases that are to be rescued now, each with the reason."""
         database = self.means.database
         with database.read() as connection:
             now = database.now(connection)
@@ -38,22 +42,27 @@ class Rescuer:
         leases = [each for each in held if (each.job_id, each.fence) not in ours]
         overdue = {each: each.expires_at <= now for each in leases}
         self._forget({(each.job_id, each.fence) for each, late in overdue.items() if late})
-        return [each.job_id for each, late in overdue.items() if self._rescued(each, late)]
+        reasons = [(each, self._reason(each, late)) for each, late in overdue.items()]
+        return [(lease, why) for lease, why in reasons if why]
 
-    def _rescued(self, lease: Lease, late: bool) -> bool:
+    def _reason(self, lease: Lease, late: bool) -> str:
+        """Why a lease is to be rescued; empty while it is not."""
+        if not lease.owner:
+            return f"it says {lease.status}, and nobody holds it"
         if is_gone(lease.owner):
-            return self._take(lease, f"the process that held it is gone: {lease.owner}")
+            return f"the process that held it is gone: {lease.owner}"
         if late and self._waited(lease):
-            since = f"{lease.heartbeat_at:%Y-%m-%dT%H:%M:%SZ}"
-            return self._take(lease, f"no heartbeat from {lease.owner} since {since}")
-        return False
+            since = f"{lease.heartbeat_at:%Y-%m-%dT%H:%M:%SZ}" if lease.heartbeat_at else "ever"
+            return f"no heartbeat from {lease.owner} since {since}"
+        return ""
 
     def _waited(self, lease: Lease) -> bool:
         now = self.means.clock.monotonic()
         first_seen = self._seen.setdefault((lease.job_id, lease.fence), now)
         return now - first_seen >= self.means.settings.heartbeat_seconds
 
-    def _take(self, lease: Lease, why: str) -> bool:
+    def take(self, lease: Lease, why: str) -> bool:
+        """Rescue it; False when its holder gave a sign of life after all."""
         try:
             return self._write(lease, why)
         except OperationalError as error:

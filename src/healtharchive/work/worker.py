@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from healtharchive.model.attempts import Work
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.jobs import Job, get_job
+from healtharchive.model.journal import record
 from healtharchive.model.leases import Claim, ClaimTerms, any_due, claim
+from healtharchive.model.pausing import pause_now
+from healtharchive.model.restarts import request_restart
+from healtharchive.model.service_past import RUNS_ONE
+from healtharchive.model.services import Hold
 from healtharchive.model.targets import open_targets_of
 from healtharchive.settings import Settings
 from healtharchive.work import signals
 from healtharchive.work.attempt import supervise
 from healtharchive.work.means import COMMANDS, Commands, Means
+from healtharchive.work.notifying_systemd import Notice
 from healtharchive.work.outage import OUTAGES, PACE, describe
 from healtharchive.work.presence import Presence
 from healtharchive.work.refusal import refusal, terms_of
@@ -26,6 +34,7 @@ from healtharchive.work.stopping import Stop
 
 logger = logging.getLogger(__name__)
 
+INSTANT = timedelta(seconds=2)  # within which a claim and a pause may miss each other
 END_SECONDS = 15.0  # beyond the children's own deadline, to kill them and write their ends
 # The index has one writer at a time, and pages that are captured should be found soon.
 MOST_INDEXING = 1
@@ -47,7 +56,7 @@ def run(
     signals.
     """
     means = Means(settings=settings, database=database, clock=clock, commands=commands)
-    worker = Worker(means)
+    worker = Worker(means, notice=Notice.asked())
     with signals.watched(worker.on_signal), beside or nullcontext():
         worker.work()
     return 0
@@ -82,10 +91,12 @@ class Worker:
     means: Means
     job_id: int | None = None
     enough: Callable[[Job], bool] | None = None
+    notice: Notice = field(default_factory=Notice)
     stop: Stop = field(init=False)
     _rescuer: Rescuer = field(init=False)
     _running: dict[threading.Thread, Claim] = field(default_factory=dict)
     _downs: dict[int, Stop] = field(default_factory=dict)  # by attempt: its target is down
+    _pause: Hold | None = None  # declared by an operator: nothing is claimed
     _outages: int = 0
     _rescue_at: float = float("-inf")
     _presence: Presence = field(init=False)
@@ -111,7 +122,9 @@ class Worker:
         """Claim and run jobs until a stop is asked for and every attempt has ended."""
         with self._journalled():
             while not self.stop.asked:
-                self.stop.wait(self.turn())
+                pause = self.turn()
+                self.notice.alive(self.doing, ready=not self._outages)
+                self.stop.wait(pause)
 
     def work_on_one(self, *, until_settled: bool) -> Job:
         """See `run_one`."""
@@ -119,6 +132,7 @@ class Worker:
         with self.means.database.read() as connection:
             get_job(connection, self.job_id)
         with self._journalled():
+            self._note_one()
             begun = self._begin_one()
             while not self.stop.asked and (self.running or until_settled):
                 if until_settled and not self.running and self._settled():
@@ -141,6 +155,7 @@ class Worker:
         try:
             self._rescue()  # first: who holds SQLite's lock and is stopped keeps all others out
             self._mind_targets()
+            self._mind_pause()
             while self._start_next():
                 pass
             self._presence.beat()
@@ -159,6 +174,16 @@ class Worker:
     def running(self) -> list[Claim]:
         """The attempts that run now."""
         return [held for thread, held in self._running.items() if thread.is_alive()]
+
+    @property
+    def doing(self) -> str:
+        """What it does now, in one line."""
+        if self._outages:
+            return "the database cannot be used"
+        held = [f"job {each.job.id} ({each.work})" for each in self.running]
+        if self._pause is not None and not held:
+            return f"paused by {self._pause.who}: {self._pause.why}"
+        return f"runs {', '.join(held)}" if held else "waits for work"
 
     def finish(self) -> None:
         """Wait until every attempt has ended; at most until their deadlines are over."""
@@ -193,10 +218,37 @@ class Worker:
             if each.job.id in down:
                 self._downs[each.attempt_id].ask(down[each.job.id])
 
+    def _mind_pause(self) -> None:
+        """See whether an operator has paused the workers. A run of one job is not the queue's."""
+        if self.job_id is not None:
+            return
+        means, before = self.means, self._pause
+        with means.database.read() as connection:
+            self._pause = pause_now(means.database, connection, means.actor.host)
+        pause = self._pause
+        if pause is None:
+            if before is not None:
+                logger.info("the pause is over")
+            return
+        if before is None or before.id != pause.id:
+            logger.info("paused by %s: %s", pause.who, pause.why)
+        # Claimed in the instant in which the pause was declared, unseen by who declared it.
+        for each in [held for held in self.running if held.at >= pause.at - INSTANT]:
+            with means.database.begin() as connection:
+                why = f"the workers are paused: {pause.why}"
+                request_restart(
+                    means.database,
+                    connection,
+                    each.job.id,
+                    each.fence,
+                    actor=means.actor,
+                    why=why,
+                )
+
     def _start_next(self) -> bool:
         """Start one attempt if there is room and something due; whether it did."""
         free = self.means.settings.worker_jobs - len(self._running)
-        if free <= 0 or self.stop.asked:
+        if free <= 0 or self.stop.asked or self._pause is not None:
             return False
         held = self._claim_next()
         if held is not None:
@@ -236,6 +288,21 @@ class Worker:
 
     # -- one job ------------------------------------------------------------------------------
 
+    def _note_one(self) -> None:
+        """Write that this process is no worker of the queue: whoever misses one must know."""
+        means, job = self.means, self.job_id
+        with contextlib.suppress(*OUTAGES), means.database.begin() as connection:
+            record(
+                connection,
+                at=means.database.now(connection),
+                actor=means.actor,
+                subject="worker",
+                subject_id=means.holder[:128],
+                what=RUNS_ONE,
+                why=f"it runs job {job} only",
+                evidence={"job": job},
+            )
+
     def _begin_one(self) -> bool:
         self._rescue()
         return self._start_next()
@@ -256,5 +323,7 @@ class Worker:
                 yield
             finally:
                 self.stop.ask("its work is done")
+                within = self.means.settings.stop_seconds + END_SECONDS
+                self.notice.stopping(self.stop.reason, within)
                 self._presence.note_signal()
                 self.finish()

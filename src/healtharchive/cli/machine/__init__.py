@@ -1,0 +1,1 @@
+"""A machine that runs the archive under systemd: what is on it, planned first, then made."""

@@ -1,0 +1,277 @@
+"""A deployment, done: step after step, each with its event, and a way back when one fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from healtharchive import __version__
+from healtharchive.cli.machine import deploying_lock
+from healtharchive.cli.machine.deploying import Standing, Step, plan, way_back
+from healtharchive.cli.machine.deploying_lock import DeployLock
+from healtharchive.cli.machine.systemctl import Services
+from healtharchive.model import schema
+from healtharchive.model.clock import Clock
+from healtharchive.model.database import Database
+from healtharchive.model.errors import HealthArchiveError, SetupError
+from healtharchive.model.journal import Actor, record, this_process
+from healtharchive.model.services import (
+    HoldKind,
+    Process,
+    Service,
+    end_hold,
+    hold,
+    open_holds,
+    processes,
+)
+from healtharchive.settings import Settings, environment_of
+from healtharchive.settings.declared import PREFIX
+from healtharchive.steward.backups import MAKE, Backups
+from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.rounds import take_round
+from healtharchive.work.holder import this_holder
+from healtharchive.work.outage import OUTAGES, describe
+from healtharchive.work.stopping import Stop
+
+COMMAND = (sys.executable, "-m", "healtharchive.cli.main")
+STATUS_SECONDS = 60.0
+LIVING_SECONDS = 120.0  # within which a service that was started must have said so
+OWED_SECONDS = 300.0  # after which the steward starts it, should this process be gone
+LOOK_SECONDS = 0.5
+Command = Callable[[Sequence[str], float], tuple[int, str]]
+
+
+class StepFailed(SetupError):
+    """A step of the deployment did not succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went. `failure` is empty when it went well; `back` is what a person does then."""
+
+    done: tuple[Step, ...]
+    failure: str = ""
+    back: tuple[str, ...] = ()
+
+
+def back_up(settings: Settings, database: Database, clock: Clock) -> str:
+    """Back the database up, also one with an older schema; which backup that is. SetupError."""
+    means = StewardMeans(settings=settings, database=database, clock=clock, stop=Stop(clock))
+    (told,) = take_round(Backups(means, asked=MAKE), means)
+    if told.outcome != "applied":
+        raise StepFailed(f"The database was not backed up: {told.why.rstrip('.')}.")
+    return f"{told.step.subject_id}: {told.why}"
+
+
+def run_command(settings: Settings, words: Sequence[str], seconds: float) -> tuple[int, str]:
+    """One of our own commands in a process of its own: its exit status and what it said."""
+    ours = {each: value for each, value in os.environ.items() if not each.startswith(PREFIX)}
+    try:
+        ended = subprocess.run(
+            [*COMMAND, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            env={**ours, **environment_of(settings)},
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"it took more than {seconds:.0f} s"
+    return ended.returncode, (ended.stderr.strip() or ended.stdout.strip())
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One deployment. `tell` gets each step's sentence as it begins; `back_up` tells which."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    services: Services
+    reason: str
+    tell: Callable[[str], None]
+    back_up: Callable[[], str]
+    command: Command
+    living_seconds: float = LIVING_SECONDS
+    actor: Actor = field(default_factory=this_process)
+    _lock: DeployLock | None = None
+    _began: int | None = None  # the event that causes all others
+    # Services that we stopped and did not start, and whether each beats while it lives.
+    _down: dict[str, bool] = field(default_factory=dict)
+
+    def run(self, standing: Standing) -> Outcome:
+        """Every step; after a failure what we stopped runs again, and the lock is given back."""
+        done: list[Step] = []
+        steps = plan(standing)
+        try:
+            for step in steps:
+                self.tell(step.sentence)
+                self._take(step)
+                done.append(step)
+        except (HealthArchiveError, *OUTAGES) as error:
+            return self._fail(standing, steps[len(done)], tuple(done), error)
+        except BaseException as error:  # Ctrl-C leaves no lock and nothing stopped behind
+            self._fail(standing, steps[len(done)], tuple(done), error)
+            raise
+        return Outcome(tuple(done))
+
+    def _take(self, step: Step) -> None:
+        if self._lock is not None:
+            deploying_lock.keep(self.settings.deploy_lock, self._lock, self.clock.now())
+        {
+            "lock": self._take_lock,
+            "backup": self._backup,
+            "stop": lambda: self._stop(step.service),
+            "upgrade": self._upgrade,
+            "start": lambda: self._start(step.service),
+            "restart": lambda: self._restart(step.service),
+            "verify": self._verify,
+            "unlock": self._unlock,
+        }[step.what]()
+
+    # -- the steps -----------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        path, lapses = self.settings.deploy_lock, self.settings.deploy_lock_seconds
+        self._lock = deploying_lock.take(path, self.reason, self.clock.now(), lapses)
+        self._began = self._note("began", self.reason)
+
+    def _backup(self) -> None:
+        self._note("backed_up", self.back_up())
+
+    def _upgrade(self) -> None:
+        before = schema.current(self.database)
+        schema.upgrade(self.database)
+        self._note("upgraded", f"the schema went from {before} to {schema.head()}")
+
+    def _restart(self, service: str) -> None:
+        self._stop(service)
+        self._start(service)
+
+    def _stop(self, service: str) -> None:
+        """Stop it, with a restart owed: whatever happens to us, the steward starts it again."""
+        wait = timedelta(seconds=self.settings.stop_seconds + OWED_SECONDS)
+        self._down[service] = False
+        with self.database.begin() as connection:
+            self._down[service] = bool(self._living(connection, service))
+            hold(
+                self.database,
+                connection,
+                Service(service),
+                HoldKind.OWED,
+                who=this_holder(),
+                why=f"a deployment restarts it: {self.reason}",
+                actor=self.actor,
+                host=self.actor.host,
+                until=self.database.now(connection) + wait,
+            )
+        self.services.stop(service)
+
+    def _start(self, service: str) -> None:
+        with self.database.read() as connection:
+            begun = self.database.now(connection)
+        self.services.start(service)
+        said = self._wait_for(service, begun)
+        self._end_holds(service)
+        del self._down[service]
+        self._note("restarted", said)
+
+    def _wait_for(self, service: str, begun: datetime) -> str:
+        """That it lives: its process says so, of this version; else that systemd calls it ready."""
+        deadline = self.clock.monotonic() + self.living_seconds
+        beats = self._down[service]
+        while self.clock.monotonic() < deadline:
+            with self.database.read() as connection:
+                for each in self._living(connection, service):
+                    if each.started_at >= begun:
+                        return self._checked(each)
+            if not beats and self.services.running(service):
+                return f"the {service} is ready"
+            time.sleep(LOOK_SECONDS)
+        raise StepFailed(
+            f"The {service} was started and did not come to life within "
+            f"{self.living_seconds:.0f} s.",
+            f"`journalctl -u healtharchive-{service}.service -n 50` says why.",
+        )
+
+    def _living(self, connection: Connection, service: str) -> list[Process]:
+        found = processes(connection, Service(service))
+        return [each for each in found if each.host == self.actor.host]
+
+    def _checked(self, process: Process) -> str:
+        if process.version != __version__:
+            raise StepFailed(
+                f"The {process.service} came back as version {process.version}, not {__version__}: "
+                "its unit starts another installation.",
+                f"`systemctl cat healtharchive-{process.service}.service` shows which.",
+            )
+        return f"the {process.service} lives as pid {process.pid}, {process.version}"
+
+    def _end_holds(self, service: str) -> None:
+        with self.database.begin() as connection:
+            for each in open_holds(connection, Service(service), host=self.actor.host):
+                if each.kind == HoldKind.OWED and each.who == this_holder():
+                    why = "the deployment started it again"
+                    end_hold(self.database, connection, each.id, why, actor=self.actor)
+
+    def _verify(self) -> None:
+        status, said = self.command(("status",), STATUS_SECONDS)
+        if status not in (0, 1):
+            first = said.splitlines()[0] if said else f"it ended with {status}"
+            raise StepFailed(f"`healtharchive status` is not content: {first}")
+        self._note("verified", "status finds nothing critical")
+
+    def _unlock(self) -> None:
+        assert self._lock is not None
+        deploying_lock.give_back(self.settings.deploy_lock, self._lock)
+        self._lock = None
+        self._note("done", f"healtharchive {__version__} runs")
+
+    # -- when it fails -------------------------------------------------------------------------
+
+    def _fail(
+        self, standing: Standing, step: Step, done: tuple[Step, ...], error: BaseException
+    ) -> Outcome:
+        reason = str(error) if isinstance(error, HealthArchiveError) else describe(error)
+        said = [f"{step.sentence}: {reason or type(error).__name__}"]
+        for service in tuple(self._down):
+            self.tell(f"start the {service} again")
+            try:
+                self._start(service)
+            except (HealthArchiveError, *OUTAGES) as trouble:
+                said.append(f"The {service} could not be started again: {describe(trouble)}")
+        if self._lock is not None:
+            self._let_go(said)
+        touched = (*done, step) if step.what in ("stop", "restart", "start") else done
+        return Outcome(done, " ".join(said), tuple(way_back(standing, touched)))
+
+    def _let_go(self, said: list[str]) -> None:
+        try:
+            deploying_lock.give_back(self.settings.deploy_lock, self._lock)
+        except HealthArchiveError as trouble:
+            said.append(str(trouble))
+        try:
+            self._note("failed", said[0])
+        except OUTAGES as trouble:
+            said.append(f"The journal misses this failure: {describe(trouble)}.")
+
+    def _note(self, what: str, why: str) -> int:
+        with self.database.begin() as connection:
+            return record(
+                connection,
+                at=self.database.now(connection),
+                actor=self.actor,
+                subject="deploy",
+                subject_id=__version__,
+                what=what,
+                why=why,
+                caused_by=self._began,
+            )

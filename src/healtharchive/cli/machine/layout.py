@@ -1,0 +1,115 @@
+"""What an installed archive consists of, in the order in which it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from healtharchive.cli.machine.templating import render
+from healtharchive.cli.machine.units import ENABLED, MOUNT_POINTS, MOUNTS_DROP_IN, UNITS, Machine
+
+CONFIGURATION = Path("/etc/healtharchive")
+UNIT_DIR = Path("/etc/systemd/system")
+TMPFILES = Path("/etc/tmpfiles.d/healtharchive.conf")
+SYSUSERS = Path("/etc/sysusers.d/healtharchive.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory that is to be there."""
+
+    path: Path
+    mode: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is to be there with this text. With `keep`, one that is there is left alone."""
+
+    path: Path
+    text: str
+    mode: int = 0o644
+    group: str = "root"
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A file that is not to be there."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that is run when one of the files `after` changes, when one of `makes` or the user
+    `makes_user` is not there, or with `reloads` when systemd knows a file in an older state."""
+
+    words: tuple[str, ...]
+    after: tuple[Path, ...] = ()
+    makes: tuple[Path, ...] = ()
+    makes_user: str = ""
+    reloads: bool = False
+
+
+Part = Directory | File | Gone | Command
+
+
+def installed(
+    machine: Machine, units: Mapping[str, str], env_text: str, web: Mapping[Path, str]
+) -> list[Part]:
+    """Everything that an archive on this machine consists of."""
+    user = machine.user
+    unit_paths = {UNIT_DIR / name: text for name, text in units.items()}
+    return [
+        File(SYSUSERS, render("sysusers.conf", machine=machine)),
+        Command(("systemd-sysusers", SYSUSERS.name), after=(SYSUSERS,), makes_user=user),
+        Directory(CONFIGURATION, 0o755, "root"),
+        File(machine.env_file, env_text, 0o640, user, keep=True),
+        Directory(machine.data_dir, 0o750, user),
+        Directory(MOUNT_POINTS, 0o755, user),
+        File(TMPFILES, render("tmpfiles.conf", machine=machine)),
+        Command(
+            ("systemd-tmpfiles", "--create", TMPFILES.name),
+            after=(TMPFILES,),
+            makes=(machine.wanted_dir,),
+        ),
+        *(File(path, text) for path, text in unit_paths.items()),
+        *(Gone(path) for path in _left_over(unit_paths)),
+        Command(
+            ("systemctl", "daemon-reload"),
+            after=(*unit_paths, UNIT_DIR / MOUNTS_DROP_IN),
+            reloads=True,
+        ),
+        Command(("systemctl", "enable", *ENABLED), makes=tuple(_enabled())),
+        *(File(path, text) for path, text in web.items()),
+    ]
+
+
+def removed(web: Mapping[Path, str]) -> list[Part]:
+    """What takes the services from the machine. Settings, user and data stay."""
+    paths = [UNIT_DIR / name for name in (*UNITS, MOUNTS_DROP_IN)]
+    return [
+        Command(("systemctl", "disable", "--now", *ENABLED), after=(UNIT_DIR / UNITS[0],)),
+        *(Gone(path) for path in paths),
+        Gone(TMPFILES),
+        Gone(SYSUSERS),
+        *(Gone(path) for path in web),
+        Command(("systemctl", "daemon-reload"), after=tuple(paths)),
+    ]
+
+
+def _left_over(wanted: Mapping[Path, str]) -> Iterator[Path]:
+    """What an earlier installation may have written and this one does not."""
+    path = UNIT_DIR / MOUNTS_DROP_IN
+    if path not in wanted:
+        yield path
+
+
+def _enabled() -> Iterator[Path]:
+    """The links by which systemd remembers that the units are enabled."""
+    yield UNIT_DIR / "multi-user.target.wants/healtharchive.target"
+    for name in ENABLED[1:]:
+        yield UNIT_DIR / "healtharchive.target.wants" / name

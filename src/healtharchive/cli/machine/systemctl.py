@@ -1,0 +1,80 @@
+"""The services of this machine, as systemd runs them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from healtharchive.cli.machine.owner import as_root
+from healtharchive.model.errors import SetupError
+
+BOOTED = Path("/run/systemd/system")  # sd_booted(3)
+ASK_SECONDS = 10.0
+ALIVE = ("active", "activating", "reloading", "deactivating")
+
+
+class Services(Protocol):
+    """What starts and stops services. Tests have another one than systemd."""
+
+    def running(self, service: str) -> bool:
+        """Whether it is meant to run and does."""
+
+    def stop(self, service: str) -> None:
+        """Stop it and wait for its end. SetupError when that fails."""
+
+    def start(self, service: str) -> None:
+        """Start it. SetupError when that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Systemctl:
+    """systemd's own. `patience_seconds` is how long a start or a stop may take."""
+
+    patience_seconds: float
+
+    def running(self, service: str) -> bool:
+        if not BOOTED.is_dir():
+            return False
+        try:
+            state = _run(("show", "--property=ActiveState", "--value", unit(service)), ASK_SECONDS)
+        except SetupError:
+            return False
+        return state.strip() in ALIVE
+
+    def stop(self, service: str) -> None:
+        _run(("stop", unit(service)), self.patience_seconds)
+
+    def start(self, service: str) -> None:
+        _run(("start", unit(service)), self.patience_seconds)
+
+
+def unit(service: str) -> str:
+    """The name of a service's unit."""
+    return f"healtharchive-{service}.service"
+
+
+def _run(words: Sequence[str], seconds: float) -> str:
+    command = ["systemctl", "--no-ask-password", *words]
+    told = f"`systemctl {' '.join(words)}`"
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            user=as_root(),
+            group=as_root(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SetupError(f"{told} took more than {seconds:.0f} s.") from error
+    except OSError as error:
+        raise SetupError(f"{told} cannot be run: {error.strerror}.") from error
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
+        raise SetupError(f"{told} failed: {said.rstrip('.')}.", "Only root may do this.")
+    return done.stdout

@@ -1,0 +1,121 @@
+"""Every metric, declared once, and what is told of each: at /metrics and in the textfile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection
+
+from healtharchive import __version__
+from healtharchive.model.database import Database
+from healtharchive.model.standing import Standing, standing
+from healtharchive.model.states import TargetState
+from healtharchive.model.targets import list_targets
+from healtharchive.settings import Settings
+from healtharchive.steward import metrics_jobs, metrics_operation, metrics_storage
+from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.metrics_declared import Values, declared, family, one
+from healtharchive.steward.observing_storage import target_now
+from healtharchive.work.outage import OUTAGES
+
+LEAST_LIVING_SECONDS = 60.0
+BEATS_MISSED = 4  # a process that missed so many is not counted as living
+
+BUILD = declared("build_info", "1, with the version of this program.", "version")
+DATABASE_UP = declared("database_up", "1 when the database answers, else 0: nothing else is told.")
+WRITTEN_AT = declared(
+    "textfile_timestamp_seconds", "When the steward wrote the textfile (Unix time); only there."
+)
+DECLARED = (
+    BUILD,
+    DATABASE_UP,
+    WRITTEN_AT,
+    *metrics_jobs.DECLARED,
+    *metrics_storage.DECLARED,
+    *metrics_operation.DECLARED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the database does not know. `paces` are the reconcilers'."""
+
+    deploy_lock_age_seconds: float | None = None
+    paces: Mapping[str, float] = field(default_factory=dict)
+    written_at: float | None = None
+
+
+def outside(means: StewardMeans, *, written_at: float | None = None) -> Outside:
+    """What is to be told beside what the database knows."""
+    # One of them writes the textfile by itself: imported above, the two would need each other.
+    from healtharchive.steward.reconcilers import reconcilers
+
+    return Outside(
+        deploy_lock_age_seconds=means.deploy_lock_age_seconds(),
+        paces={each.name: each.every_seconds() for each in reconcilers(means)},
+        written_at=written_at,
+    )
+
+
+def exposition(
+    database: Database, settings: Settings, outside: Outside, *, strict: bool = False
+) -> bytes:
+    """Everything in Prometheus' text format; with a dead database, that alone.
+
+    `strict` raises instead: a file that stays as it was says by its age that nobody writes it.
+    """
+    always: Values = {
+        BUILD: [((__version__,), 1.0)],
+        WRITTEN_AT: one(outside.written_at),
+    }
+    try:
+        with database.read() as connection:
+            found = standing(database, connection, living_seconds(settings))
+            held = _held(connection)
+    except OUTAGES:
+        if strict:
+            raise
+        return _text({**always, DATABASE_UP: one(0.0)})
+    return _text({**always, DATABASE_UP: one(1.0), **values(found, held, settings, outside)})
+
+
+def values(found: Standing, held: Collection[str], settings: Settings, outside: Outside) -> Values:
+    """What is to be told of every metric that the database knows."""
+    return {
+        **metrics_jobs.values(found, settings.stall_seconds),
+        **metrics_storage.values(found, held),
+        **metrics_operation.values(found, settings, outside.paces, outside.deploy_lock_age_seconds),
+    }
+
+
+def _held(connection: Connection) -> set[str]:
+    """The sick targets that nothing automatic will mend."""
+    sick = [each for each in list_targets(connection) if each.state is not TargetState.CLOSED]
+    return {each.name for each in sick if target_now(connection, each).held}
+
+
+def living_seconds(settings: Settings) -> float:
+    """How old a process's last sign of life may be while it counts as living."""
+    return max(LEAST_LIVING_SECONDS, BEATS_MISSED * settings.heartbeat_seconds)
+
+
+class _Once(Collector):
+    """What one scrape is told."""
+
+    def __init__(self, told: Iterable[Metric]) -> None:
+        self._told = told
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._told
+
+
+def _text(told: Values) -> bytes:
+    """The metrics that have something to tell, in the order they are declared."""
+    families = [family(each, list(told[each])) for each in DECLARED if each in told]
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Once(each for each in families if each.samples))
+    return generate_latest(registry)

@@ -1,0 +1,173 @@
+"""Metrics of the operation: services, the steward's rounds, alerts, backups, limits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from healtharchive.model.services import HoldKind, Service
+from healtharchive.model.standing import Standing
+from healtharchive.model.standing_operation import Tried
+from healtharchive.settings import Settings
+from healtharchive.steward.metrics_declared import Value, Values, declared, moments, one
+
+DAY_SECONDS = 86_400.0
+
+LIVING = declared("service_processes", "Processes of a service that live.", "service")
+BEAT = declared(
+    "service_beat_timestamp_seconds",
+    "When any process of a service last said that it lives (Unix time).",
+    "service",
+)
+STARTED = declared(
+    "service_start_timestamp_seconds",
+    "When the living process of a service that runs the longest was started (Unix time).",
+    "service",
+)
+HOLDS = declared(
+    "service_holds",
+    "Why a service is meant to be down: an operator's pauses, owed restarts.",
+    "service",
+    "kind",
+)
+PAUSED = declared("worker_paused", "1 while an operator has paused the workers, else 0.")
+OWED = declared(
+    "service_restart_owed_timestamp_seconds",
+    "When a service that automation stopped should have been started again (Unix time).",
+    "service",
+)
+ROUND = declared(
+    "reconciler_last_round_seconds", "How long a reconciler's last round took.", "reconciler"
+)
+ROUNDS = declared("reconciler_rounds_total", "Its rounds.", "reconciler", kind="counter")
+FAILURES = declared("reconciler_failures", "Its rounds in a row that failed.", "reconciler")
+ENDED = declared(
+    "reconciler_last_round_timestamp_seconds",
+    "When its last round ended (Unix time), as it was noted last.",
+    "reconciler",
+)
+PACE = declared("reconciler_pace_seconds", "How long after a round the next begins.", "reconciler")
+ALERTS = declared("alerts_firing", "Alerts that fire, by rule.", "name", "severity")
+ACTIONS = declared(
+    "actions_total",
+    "What automation did, failed to do or refused.",
+    "subject",
+    "what",
+    "outcome",
+    kind="counter",
+)
+RECOVERIES = declared(
+    "recoveries_total",
+    "Repairs of targets: applied, failed or refused.",
+    "target",
+    "result",
+    kind="counter",
+)
+EVENTS = declared("events_total", "Lines of the journal.", kind="counter")
+BACKUP = declared("backup_timestamp_seconds", "When the newest good backup was made (Unix time).")
+BACKUP_OK = declared("backup_ok", "1 when the last try to make a backup went well, else 0.")
+RESTORE = declared(
+    "restore_test_timestamp_seconds", "When a backup was last restored and right (Unix time)."
+)
+RESTORE_OK = declared("restore_test_ok", "1 when the last test of a backup went well, else 0.")
+EXPIRY = declared(
+    "expiry_timestamp_seconds", "When a certificate or token ends (Unix time).", "kind", "name"
+)
+DRIFT = declared(
+    "drift", "1 for something that is not as it was configured, 0 when it is again.", "thing"
+)
+REPORTS = declared("reader_reports_open", "Readers' reports that nobody has answered.")
+LOCK = declared("deploy_lock_age_seconds", "How old the deploy lock is, while there is one.")
+SECONDS = declared("limit_seconds", "The settings that alerts go by, as times.", "limit")
+RATIO = declared("limit_ratio", "The settings that alerts go by, as parts of 1.", "limit")
+DECLARED = (
+    LIVING, BEAT, STARTED, HOLDS, PAUSED, OWED, ROUND, ROUNDS, FAILURES, ENDED, PACE, ALERTS,
+    ACTIONS, RECOVERIES, EVENTS, BACKUP, BACKUP_OK, RESTORE, RESTORE_OK, EXPIRY, DRIFT, REPORTS,
+    LOCK, SECONDS, RATIO,
+)  # fmt: skip
+
+
+def values(
+    found: Standing,
+    settings: Settings,
+    paces: Mapping[str, float],
+    deploy_lock_age_seconds: float | None,
+) -> Values:
+    """What is to be told of each."""
+    operation, services = found.operation, found.operation.services
+    rounds = operation.rounds
+    return {
+        LIVING: [((name,), each.living) for name, each in services.items()],
+        BEAT: moments((name, each.beat_at) for name, each in services.items()),
+        STARTED: moments((name, each.started_at) for name, each in services.items()),
+        HOLDS: [
+            ((name, kind), number)
+            for name, each in services.items()
+            for kind, number in each.holds.items()
+        ],
+        PAUSED: one(float(services[Service.WORKER].holds[HoldKind.PAUSE] > 0)),
+        OWED: moments((name, each.owed_since) for name, each in services.items()),
+        ROUND: [((each.name,), each.seconds) for each in rounds],
+        ROUNDS: [((each.name,), each.rounds) for each in rounds],
+        FAILURES: [((each.name,), each.failures) for each in rounds],
+        ENDED: moments((each.name, each.ended_at) for each in rounds),
+        PACE: [((name,), seconds) for name, seconds in paces.items()],
+        ALERTS: [(key, count) for key, count in operation.alerts.items()],
+        ACTIONS: _actions(operation.actions),
+        RECOVERIES: [
+            ((target, outcome), count)
+            for (_, _, outcome, target), count in operation.actions.items()
+            if target
+        ],
+        EVENTS: one(operation.events),
+        BACKUP: _good(operation.backup),
+        BACKUP_OK: _went_well(operation.backup),
+        RESTORE: _good(operation.restore),
+        RESTORE_OK: _went_well(operation.restore),
+        EXPIRY: [((each.kind, each.name), each.ends_at.timestamp()) for each in operation.expiries],
+        DRIFT: [((thing,), float(now)) for thing, now in operation.drift.items()],
+        REPORTS: one(operation.open_reports),
+        LOCK: one(deploy_lock_age_seconds),
+        SECONDS: [((name,), seconds) for name, seconds in limits_seconds(settings).items()],
+        RATIO: [((name,), ratio) for name, ratio in limits_ratio(settings).items()],
+    }
+
+
+def limits_seconds(settings: Settings) -> dict[str, float]:
+    """The times that alerts go by, so that rules need not be made anew when one is changed."""
+    return {
+        "backup": settings.backup_every_seconds,
+        "certificate": settings.certificate_days * DAY_SECONDS,
+        "deploy_lock": settings.deploy_lock_seconds,
+        "flapping": settings.park_forget_seconds,
+        "fixity": settings.fixity_days * DAY_SECONDS,
+        "index_lag": settings.index_lag_seconds,
+        "repay": settings.repay_seconds,
+        "ship_lag": settings.ship_lag_seconds,
+        "spool_full": settings.spool_days_warn * DAY_SECONDS,
+    }
+
+
+def limits_ratio(settings: Settings) -> dict[str, float]:
+    """How full the disk may be before something follows."""
+    return {
+        "spool_warn": settings.spool_warn_percent / 100,
+        "spool_soft": settings.spool_soft_percent / 100,
+        "spool_full": settings.spool_full_percent / 100,
+    }
+
+
+def _actions(counted: Mapping[tuple[str, str, str, str], int]) -> list[Value]:
+    """Those of all targets together: a name of a target is no kind of action."""
+    summed: Counter[tuple[str, ...]] = Counter()
+    for (*kind, _), number in counted.items():
+        summed[tuple(kind)] += number
+    return list(summed.items())
+
+
+def _good(tried: Tried) -> list[Value]:
+    return one(None if tried.good_at is None else tried.good_at.timestamp())
+
+
+def _went_well(tried: Tried) -> list[Value]:
+    return one(None if tried.last_went_well is None else float(tried.last_went_well))

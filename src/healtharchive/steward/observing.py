@@ -1,0 +1,198 @@
+"""Looks at the whole archive, from the database alone: how it is, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from healtharchive.model import condition as asked
+from healtharchive.model.alerts import AlertState, open_alerts
+from healtharchive.model.campaigns import Readiness, list_campaigns, readiness
+from healtharchive.model.clock import Clock
+from healtharchive.model.database import Database
+from healtharchive.model.jobs import count_jobs
+from healtharchive.model.rounds import Round, list_rounds
+from healtharchive.model.services import Process, Service, last_stopped, open_holds, processes
+from healtharchive.model.targets import list_targets
+from healtharchive.model.told import Told, last_of_each, last_told
+from healtharchive.settings import Settings
+from healtharchive.steward.condition import (
+    ActionNow,
+    AlertNow,
+    BackupNow,
+    CampaignNow,
+    Condition,
+    ExpiryNow,
+    ServiceNow,
+)
+from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.observing_jobs import failed_now, running_now, waiting_now
+from healtharchive.steward.observing_storage import spool_now, target_now
+from healtharchive.steward.rules_services import LEAST_SILENCE_SECONDS
+from healtharchive.work.census import told_apart
+from healtharchive.work.stopping import Stop
+
+RUN = "run"  # the service of a process that works on one job
+MOST_JOBS_TO_INDEX = 50
+MOST_ACTIONS = 20
+MOST_CAMPAIGNS = 20
+MOST_LOST = 100
+SEEN_LATELY = timedelta(days=7)  # a certificate that is still watched is seen every day
+
+
+def look(database: Database, settings: Settings, clock: Clock) -> Condition:
+    """How the archive is now. It answers while every mount hangs."""
+    means = StewardMeans(settings=settings, database=database, clock=clock, stop=Stop(clock))
+    with database.read() as connection:
+        now = database.now(connection)
+        targets = list_targets(connection)
+        reports, reports_since = asked.open_reports(connection)
+        drift = _drift(connection)
+        rounds = tuple(list_rounds(connection))
+        return Condition(
+            now=now,
+            services={each: service_now(connection, each, now, settings) for each in Service},
+            jobs={str(state): number for state, number in count_jobs(connection).items()},
+            running=running_now(connection, now, settings),
+            waiting=waiting_now(connection),
+            failed=failed_now(connection),
+            targets=tuple(target_now(connection, each) for each in targets),
+            campaigns=_campaigns(connection),
+            spool=spool_now(connection, targets, now, settings),
+            lost_segments=tuple(asked.lost_segments(connection, MOST_LOST)),
+            unindexed_since=_unindexed(connection),
+            uncompared_since=asked.oldest_uncompared(connection),
+            rounds=rounds,
+            actions=_actions(connection),
+            alerts=_alerts(connection),
+            backup=_backup(connection),
+            expiries=_expiries(connection, now),
+            reports_open=reports,
+            reports_since=reports_since,
+            drift=tuple(each.why for each in drift),
+            runs=_runs(connection, now, settings),
+            drift_names=tuple(each.subject_id for each in drift),
+            deploy_lock_age_seconds=means.deploy_lock_age_seconds(),
+            paces=_paces(means, rounds, now),
+        )
+
+
+def _paces(means: StewardMeans, rounds: Sequence[Round], now: datetime) -> Mapping[str, float]:
+    """The paces, where a round is so old that one of them tells whether another is missed."""
+    silence = timedelta(seconds=LEAST_SILENCE_SECONDS)
+    if not any(each.ended_at is not None and now - each.ended_at > silence for each in rounds):
+        return {}  # `status` is not made to load every reconciler for nothing
+    # The reconciler of the alerts looks by itself: imported above, the two would need each other.
+    from healtharchive.steward.reconcilers import reconcilers
+
+    return {each.name: each.every_seconds() for each in reconcilers(means)}
+
+
+# -- processes -----------------------------------------------------------------------------
+
+
+def service_now(
+    connection: Connection, service: Service, now: datetime, settings: Settings
+) -> ServiceNow:
+    """One kind of process: those that live, those that fell silent, and why it is down."""
+    found = processes(connection, service)
+    living, silent = told_apart(found, now, settings.heartbeat_seconds)
+    stopped = last_stopped(connection, service)
+    by = ""
+    if stopped is not None:
+        told = last_told(connection, service, ("stop_signal",), stopped.holder[:128])
+        by = told.why if told is not None and told.at >= stopped.started_at else ""
+    holds = tuple(open_holds(connection, service))
+    return ServiceNow(service, tuple(living), tuple(silent), holds, stopped, by)
+
+
+def _runs(connection: Connection, now: datetime, settings: Settings) -> tuple[Process, ...]:
+    found = [each for each in processes(connection) if each.service == RUN]
+    return tuple(told_apart(found, now, settings.heartbeat_seconds)[0])
+
+
+# -- campaigns and the index ---------------------------------------------------------------
+
+
+def _campaigns(connection: Connection) -> tuple[CampaignNow, ...]:
+    newest = list_campaigns(connection)[:MOST_CAMPAIGNS]
+    return tuple(_campaign(readiness(connection, each.name)) for each in newest)
+
+
+def _campaign(found: Readiness) -> CampaignNow:
+    reasons = tuple(
+        f"job {each.job_id} ({each.source}) {each.reason}" if each.job_id else each.reason
+        for each in found.obstacles
+    )
+    settled = bool(found.jobs) and all(job.settled for job in found.jobs)
+    return CampaignNow(found.campaign.name, found.campaign.year, found.ready, reasons, settled)
+
+
+def _unindexed(connection: Connection) -> datetime | None:
+    """Since when the first captured job waits to be searchable, or searchable anew."""
+    waits = asked.waits_since(connection, asked.jobs_to_index(connection, MOST_JOBS_TO_INDEX))
+    return min(waits.values(), default=None)
+
+
+# -- what was done, and what goes on -------------------------------------------------------
+
+
+def _actions(connection: Connection) -> tuple[ActionNow, ...]:
+    return tuple(
+        ActionNow(row.at, row.subject, row.subject_id, row.what, row.outcome, row.why)
+        for row in asked.last_actions(connection, MOST_ACTIONS)
+    )
+
+
+def _alerts(connection: Connection) -> tuple[AlertNow, ...]:
+    return tuple(
+        AlertNow(
+            each.name,
+            each.severity,
+            each.subject,
+            each.subject_id,
+            each.summary,
+            each.since,
+            each.sent_at,
+            each.inhibited_by or "",
+        )
+        for each in open_alerts(connection)
+        if each.state is AlertState.FIRING
+    )
+
+
+def _backup(connection: Connection) -> BackupNow:
+    made = last_told(connection, "database", ("backup",))
+    tried = last_told(connection, "database", ("backup", "backup_failed"))
+    restored = last_told(connection, "database", ("restore_test",))
+    tested = last_told(connection, "database", ("restore_test", "restore_test_failed"))
+    return BackupNow(
+        made.at if made is not None else None,
+        _trouble(tried),
+        restored.at if restored is not None else None,
+        _trouble(tested),
+    )
+
+
+def _trouble(told: Told | None) -> str:
+    """Why the newest attempt failed; empty when it did not."""
+    return told.why.rstrip(".") if told is not None and told.what.endswith("_failed") else ""
+
+
+def _drift(connection: Connection) -> list[Told]:
+    newest = last_of_each(connection, "drift", ("found", "over"))
+    return [each for each in newest.values() if each.what == "found"]
+
+
+def _expiries(connection: Connection, now: datetime) -> tuple[ExpiryNow, ...]:
+    seen = last_of_each(connection, "expiry", ("seen",)).values()
+    watched = []
+    for each in seen:
+        kind, _, name = each.subject_id.partition(":")
+        ends_at = each.evidence.get("ends_at")
+        if isinstance(ends_at, str) and now - each.at <= SEEN_LATELY:
+            watched.append(ExpiryNow(kind, name, datetime.fromisoformat(ends_at)))
+    watched += [ExpiryNow("token", name, at) for name, at in asked.token_ends(connection)]
+    return tuple(sorted(watched, key=lambda each: each.ends_at))

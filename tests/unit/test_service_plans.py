@@ -1,0 +1,177 @@
+"""When a service is started again: owed restarts, declared pauses, and what nobody declared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from healtharchive.model.errors import SetupError
+from healtharchive.model.service_past import LastWords
+from healtharchive.model.services import Hold, HoldKind, Process, Service
+from healtharchive.steward.services import CAPS, HoldSeen, ServiceSeen, due_at, plan, unit_of
+from healtharchive.work.starting import Nobody, Systemctl, WantedFile, starter_here
+
+NOW = datetime(2026, 1, 24, 6, 28, 2, tzinfo=UTC)
+REPAY = 30.0
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def process(stopped: float | None = 120.0, unit: str = "healtharchive-worker.service") -> Process:
+    stopped_at = None if stopped is None else ago(stopped)
+    beat = ago(120.0) if stopped is None else ago(stopped)
+    holder = "lab:42:4026531836:1000"
+    return Process("worker", holder, "lab", unit, 42, "1", ago(9000), beat, stopped_at, None)
+
+
+def pause(until: float | None = None) -> HoldSeen:
+    end = None if until is None else NOW + timedelta(seconds=until)
+    return HoldSeen(Hold(1, "worker", "", "pause", "anna", "disk", ago(500), end, None, None))
+
+
+def owed(at: float = 100.0, until: float = 500.0, *, gone: bool = False) -> HoldSeen:
+    end = NOW + timedelta(seconds=until)
+    hold = Hold(2, "worker", "lab", HoldKind.OWED, "w:1:2:3", "stale", ago(at), end, None, None)
+    return HoldSeen(hold, owner_gone=gone)
+
+
+DOWN = ServiceSeen(
+    service=Service.WORKER,
+    host="lab",
+    living_since=None,
+    last=process(),
+    words=LastWords(77, "SIGTERM from systemd (pid 1, root)"),
+    waiting=3,
+)
+
+
+def whats(seen: ServiceSeen) -> list[str]:
+    return [each.what for each in plan(seen, REPAY, NOW)]
+
+
+def test_a_worker_that_somebody_stopped_while_jobs_wait_is_started_and_the_sender_is_named() -> (
+    None
+):
+    (step,) = plan(DOWN, REPAY, NOW)
+    assert (step.what, step.subject, step.subject_id) == ("start", "worker", "lab")
+    assert "3 jobs wait" in step.why
+    assert "SIGTERM from systemd (pid 1, root)" in step.why
+    assert step.caused_by == 77
+    assert step.evidence["unit"] == "healtharchive-worker.service"
+    assert not step.urgent  # a deploy may have stopped it
+
+
+@pytest.mark.parametrize(
+    ("seen", "started"),
+    [
+        (replace(DOWN, last=process(stopped=10.0)), False),
+        (replace(DOWN, last=process(stopped=None)), True),
+        (replace(DOWN, waiting=0), False),
+        (replace(DOWN, last=None), False),
+        (replace(DOWN, living_since=ago(5)), False),
+        (replace(DOWN, holds=(pause(),)), False),
+        (replace(DOWN, holds=(pause(until=60),)), False),
+        (replace(DOWN, holds=(owed(until=60),)), False),
+        (replace(DOWN, holds=(owed(until=-29),)), False),
+        (replace(DOWN, holds=(owed(until=-30),)), True),
+        (replace(DOWN, holds=(owed(until=500, gone=True),)), True),
+        (replace(DOWN, holds=(owed(until=-30), pause())), False),
+        (replace(DOWN, waiting=0, holds=(owed(until=-30),)), True),
+    ],
+    ids=[
+        "down for a moment only",
+        "died without a word",
+        "nothing waits",
+        "it never ran here",
+        "it runs",
+        "an operator paused it",
+        "paused for an hour",
+        "automation still needs it down",
+        "its restart is not due yet",
+        "its restart is due",
+        "that automation died",
+        "owed, and paused by an operator",
+        "owed, and nothing waits",
+    ],
+)
+def test_when_it_is_started(seen: ServiceSeen, started: bool) -> None:
+    assert ("start" in whats(seen)) == started
+
+
+def test_an_owed_restart_is_repaid_within_a_minute_whatever_is_set() -> None:
+    late = due_at(owed(until=0.0), 60.0) - NOW
+    assert late.total_seconds() + 5.0 < 60.0
+    (step,) = plan(replace(DOWN, holds=(owed(until=-50),)), 60.0, NOW)
+    assert step.urgent  # a deploy lock that its owner left behind does not keep it down
+    assert CAPS.per_hour == 12
+
+
+def test_a_pause_whose_time_is_over_ends_and_the_worker_is_started() -> None:
+    assert whats(replace(DOWN, holds=(pause(until=-1),))) == ["end_pause", "start"]
+
+
+@pytest.mark.parametrize(
+    ("living", "until", "gone", "settled"),
+    [(5.0, 500.0, False, True), (9000.0, 500.0, True, False), (9000.0, -121.0, False, True)],
+    ids=["it runs again", "it is being stopped just now", "it was never stopped"],
+)
+def test_a_restart_is_settled_when_the_service_is_there(
+    living: float, until: float, gone: bool, settled: bool
+) -> None:
+    seen = replace(DOWN, living_since=ago(living), holds=(owed(until=until, gone=gone),))
+    assert whats(seen) == (["settle_restart"] if settled else [])
+
+
+def test_where_nothing_can_be_started_a_person_is_told_the_command() -> None:
+    nobody = Nobody("systemd does not run this machine")
+    said = nobody.objection("worker", "healtharchive-worker.service")
+    (step,) = plan(replace(DOWN, objection=said), REPAY, NOW)
+    assert "a person must start it with `healtharchive worker`" in step.held
+    with pytest.raises(SetupError, match="cannot be started from here"):
+        nobody.start("worker", "healtharchive-worker.service")
+
+
+def test_pages_are_started_again_where_they_ran_in_a_unit_but_not_in_a_terminal() -> None:
+    unit = process(unit="healtharchive-serve.service")
+    seen = replace(DOWN, service=Service.SERVE, waiting=0, last=unit)
+    assert whats(seen) == ["start"]
+    assert whats(replace(seen, last=process(unit="session-3.scope"))) == []
+    assert whats(replace(seen, last=process(90_000, "healtharchive-serve.service"))) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "started"),
+    [
+        ("healtharchive-worker@2.service", "healtharchive-worker@2.service"),
+        ("session-3.scope", "healtharchive-worker.service"),
+        ("cron.service", "healtharchive-worker.service"),
+    ],
+)
+def test_which_unit_is_started(unit: str, started: str) -> None:
+    assert unit_of(Service.WORKER, process(unit=unit)) == started
+    assert unit_of(Service.WORKER, None) == "healtharchive-worker.service"
+
+
+def test_who_starts_services_here(tmp_path: Path) -> None:
+    assert isinstance(starter_here(tmp_path, user_id=0, booted=tmp_path / "none"), Nobody)
+    assert starter_here(tmp_path, user_id=0, booted=tmp_path) == Systemctl("system")
+    assert starter_here(tmp_path, user_id=1000, booted=tmp_path) == WantedFile(tmp_path)
+
+
+def test_a_request_that_nobody_takes_up_is_told(tmp_path: Path) -> None:
+    import os
+
+    wanted = WantedFile(tmp_path)
+    assert "worker" in wanted.start("worker", "any.service")
+    assert (tmp_path / "worker").read_bytes() == b""
+    wanted.start("worker", "any.service")
+    os.utime(tmp_path / "worker", (1, 1))
+    with pytest.raises(SetupError, match=r"healtharchive-wanted@worker\.path"):
+        wanted.start("worker", "any.service")
+    with pytest.raises(SetupError, match="cannot be written"):
+        WantedFile(tmp_path / "missing").start("worker", "any.service")
