@@ -17,6 +17,8 @@ import httpx
 import pytest
 
 from healtharchive.model.errors import SetupError
+from healtharchive.model.journal import Event, read
+from healtharchive.model.services import Service, processes
 from healtharchive.web.server import serve
 from tests.lab.small_archive import Exchange, SmallArchive, build
 
@@ -65,3 +67,25 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         settings = replace(archive.settings, bind_port=taken.getsockname()[1])
         with pytest.raises(SetupError, match=r"cannot be served on 127\.0\.0\.1 port"):
             serve(settings, archive.database)
+
+
+def events(archive: SmallArchive, subject: str) -> list[Event]:
+    with archive.database.read() as connection:
+        return read(connection, subject=subject)
+
+
+def test_the_web_pages_are_a_service_that_says_who_stopped_it(tmp_path: Path) -> None:
+    archive = build(tmp_path, [Exchange("/", b"<p>here</p>", title="Here", language="en")])
+    with running(archive) as (process, address), httpx.Client(trust_env=False) as client:
+        assert client.get(address + "health/ready").status_code == 200
+        with archive.database.read() as connection:
+            (living,) = processes(connection, Service.SERVE)
+        assert living.pid == process.pid
+        killer = ["/bin/sh", "-c", f"kill -TERM {process.pid}; sleep 1"]
+        subprocess.run(killer, check=True, timeout=30)
+        assert process.wait(timeout=30) == 0
+    with archive.database.read() as connection:
+        assert processes(connection, Service.SERVE) == []
+    told = events(archive, "serve")
+    assert [each.what for each in told] == ["started", "stop_signal", "stopped"]
+    assert f"kill -TERM {process.pid}" in told[1].why

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import socket
 import threading
+import time
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -20,6 +19,7 @@ from healtharchive.model.database import Database
 from healtharchive.model.errors import SetupError
 from healtharchive.settings import Settings
 from healtharchive.web.app import app_of, create_site
+from healtharchive.web.attendance import attending
 from healtharchive.web.operations_app import create_operations_app
 from healtharchive.web.replay_app import create_replay_app
 from healtharchive.web.replay_place import ReplayPlace
@@ -27,6 +27,7 @@ from healtharchive.work.notifying_systemd import Notice
 
 BACKLOG = 512
 GRACE_SECONDS = 5
+LATELY_SECONDS = 10.0
 STOP_SECONDS = 20.0  # with what runs beside the requests
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,8 @@ def serve(settings: Settings, database: Database) -> int:
         replay = ReplayPlace(replayed.getsockname()[1], settings.replay_url.rstrip("/"))
         operated = undo.enter_context(_operations(settings, (port, replay.port)))
         log.info("the archive is at http://%s:%s/", _in_url(host), port)
-        notice = Notice()
-        if threading.current_thread() is threading.main_thread():
-            notice = Notice.asked()
-            # uvicorn raises the signal it stopped for once more, for whoever handled it before.
-            signal.signal(signal.SIGTERM, _stopped)
-            signal.signal(signal.SIGINT, _stopped)
+        in_main = threading.current_thread() is threading.main_thread()
+        notice = Notice.asked() if in_main else Notice()
         site = create_site(settings, database, port, replay)
         others = {replay.port: behind_proxies(create_replay_app(site))}
         listening = [pages, replayed]
@@ -65,7 +62,8 @@ def serve(settings: Settings, database: Database) -> int:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         serving = Serving(config, notice)
-        serving.run(sockets=listening)
+        with attending(settings, database, serving.lately, serving.end):
+            serving.run(sockets=listening)
     return 0
 
 
@@ -83,8 +81,19 @@ class Serving(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, notice: Notice) -> None:
         super().__init__(config)
         self._notice = notice
+        self._ticked_at = time.monotonic()
+
+    def lately(self) -> bool:
+        """Whether its loop went round within the last seconds: else it hangs."""
+        return time.monotonic() - self._ticked_at < LATELY_SECONDS
+
+    def end(self) -> None:
+        """End after the requests that are being answered; at once when asked again."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
+        self._ticked_at = time.monotonic()
         self._notice.alive("serves")
         return await super().on_tick(counter)
 
@@ -147,7 +156,3 @@ def _listen(host: str, port: int, variable: str, host_variable: str = "BIND_HOST
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    log.info("the web server has stopped")
