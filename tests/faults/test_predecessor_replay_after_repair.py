@@ -29,7 +29,7 @@ def test_the_web_answers_503_while_a_target_is_down_and_the_capture_after_its_re
     the repair the same process gives the capture again; nothing is left failed."""
     with boxed(HERE, THERE) as box:
         with box.running("worker", "steward"):
-            box.wait_until_indexed(HERE, THERE)
+            box.wait_until_captured(HERE, THERE, also_indexed=True)
         there, here = captured_page(box, THERE), captured_page(box, HERE)
         with (
             served(box.archive) as pages,

@@ -33,7 +33,7 @@ def test_after_a_reboot_without_the_mount_not_a_byte_is_written_where_it_should_
         with box.running("worker"):
             reasons = wait_for(parked, what="the job is parked", seconds=PATIENCE_SECONDS)
             assert "is no mount point" in reasons[0] or "wrong_mount" in reasons[0]
-            box.wait_until_indexed(HERE)
+            box.wait_until_captured(HERE)
         assert [listing(path) for path in bare] == before == [[], []]
 
         with box.running("steward", "worker"):
@@ -44,7 +44,7 @@ def test_after_a_reboot_without_the_mount_not_a_byte_is_written_where_it_should_
             assert [listing(path) for path in bare] == [[], []]
             assert box.claims(THERE) == claims
             with mounts.again(box.server):
-                box.wait_until_indexed(THERE)
+                box.wait_until_captured(THERE)
                 box.wait_until_well()
                 box.assert_whole(HERE, THERE)
             assert [e for e, _ in box.told("target", BOX, "recovery_done") if e > reboot]

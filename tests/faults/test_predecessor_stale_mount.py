@@ -40,7 +40,7 @@ def test_a_job_on_a_stale_mount_waits_and_goes_on_by_itself_while_the_others_run
         assert box.done(THERE) < box.done(HERE)
 
         with mounts.again(box.server):
-            box.wait_until_indexed(HERE, THERE)
+            box.wait_until_captured(HERE, THERE)
             box.wait_until_well()
             box.assert_whole(HERE, THERE)
         assert len(box.claims(THERE)) <= STARTS_PER_HOUR

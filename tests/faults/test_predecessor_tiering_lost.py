@@ -29,7 +29,7 @@ def test_after_a_reboot_mounts_and_binds_are_made_again_before_a_job_on_them_sta
         reboot = box.last_event()
 
         with box.running("worker", "steward"):
-            box.wait_until_indexed(HERE, THERE, ALSO)
+            box.wait_until_captured(HERE, THERE, ALSO)
             box.wait_until_well()
             box.assert_whole(HERE, THERE, ALSO)
             assert all(mount_at(read_mounts(), each) is not None for each in placeholders)

@@ -40,7 +40,7 @@ def test_a_stale_path_of_a_waiting_job_is_seen_and_a_refused_repair_is_told_and_
         assert box.claims(ALSO) == []
 
         box.deploy_lock.unlink()
-        box.wait_until_indexed(HERE, ALSO)
+        box.wait_until_captured(HERE, ALSO)
         box.assert_whole(HERE, ALSO)
         (done,) = (e for e in box.told("target", BOX, "recovery_done") if e[0] > refused[0][0])
         assert done[0] < box.claims(ALSO)[0], "it was mended before anybody claimed the job"

@@ -52,7 +52,11 @@ def filled(spool: Spool, used_percent: float) -> list[Told]:
             "spool",
             Verdict.FULL if full else Verdict.HEALTHY,
             error="full" if full else "",
-            evidence={"used_percent": used_percent, "free_bytes": 1_000_000},
+            evidence={
+                "used_percent": used_percent,
+                "free_bytes": 1_000_000,
+                "disk_bytes": 2_000_000,
+            },
             policy=spool.means.breaker,
             actor=ACTOR,
         )

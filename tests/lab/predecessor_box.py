@@ -165,13 +165,14 @@ class Boxed:
             seconds=PATIENCE_SECONDS,
         )
 
-    def wait_until_indexed(self, *sources: str) -> None:
-        """Until these jobs are captured and indexed."""
+    def wait_until_captured(self, *sources: str, also_indexed: bool = False) -> None:
+        """Until these jobs are captured, and indexed if the test needs that too."""
+        wanted = ("indexed",) if also_indexed else ("completed", "indexing", "indexed")
 
-        def indexed() -> bool:
-            return all(self.job(each)["status"] == "indexed" for each in sources)
+        def captured() -> bool:
+            return all(self.job(each)["status"] in wanted for each in sources)
 
-        wait_for(indexed, what=f"{sources} are indexed", seconds=PATIENCE_SECONDS, every=0.2)
+        wait_for(captured, what=f"{sources} are captured", seconds=PATIENCE_SECONDS, every=0.2)
 
     def wait_until_well(self, number: int = 0) -> None:
         """Until every target is closed and healthy: the spool, the box, and a path for each job."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -40,10 +41,18 @@ from healtharchive.cli import (
     token,
     work,
 )
-from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError
+from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError, SetupError
 
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
+# The world's trouble that a command may run into at any file: no bug of ours.
+PLAYBOOK_OF_ERRNO = {
+    errno.ENOTCONN: "errno-107",
+    errno.ESTALE: "errno-107",
+    errno.ENOSPC: "errno-28",
+    errno.EDQUOT: "errno-28",
+    errno.EIO: "errno-5",
+}
 
 app = typer.Typer(
     name="healtharchive",
@@ -116,6 +125,9 @@ def _end_unforeseen(error: Exception) -> int:
             "`healtharchive config` shows which one it is; try again when it is back.",
         )
         return _end(_told(unavailable), unavailable.exit_code)
+    if isinstance(error, OSError) and error.errno in PLAYBOOK_OF_ERRNO:
+        trouble = _trouble_with_file(error, PLAYBOOK_OF_ERRNO[error.errno])
+        return _end(_told(trouble), trouble.exit_code)
     trace = "".join(traceback.format_exception(error))
     if logging.getLogger().isEnabledFor(logging.DEBUG):
         sys.stderr.write(trace)
@@ -123,6 +135,15 @@ def _end_unforeseen(error: Exception) -> int:
         f"This is a bug in healtharchive ({type(error).__name__}: {error}); "
         f"please report it with {_keep(trace)}.",
         EXIT_BUG,
+    )
+
+
+def _trouble_with_file(error: OSError, playbook: str) -> SetupError:
+    where = f" at {error.filename}" if error.filename else ""
+    return SetupError(
+        f"{error.strerror} (errno {error.errno}){where}.",
+        "`healtharchive status` shows which target or disk that is.",
+        playbook=playbook,
     )
 
 

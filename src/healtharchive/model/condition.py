@@ -30,6 +30,7 @@ from healtharchive.model.tables import (
 )
 from healtharchive.model.tables_operation import services, tokens
 
+TALK = ("alert", "people", "heartbeat")  # what tells of things; actions are what changes them
 LONGEST_PID = 10  # digits
 # What begins a job's present wait: before it, the wait was another one.
 BEGINNINGS = ("created", "resume", "retry", "reindex")
@@ -203,8 +204,9 @@ def refusal_told(connection: Connection, target: str, what: str, since: datetime
 
 
 def last_actions(connection: Connection, limit: int) -> Sequence[Row[Any]]:
-    """The newest automatic actions, the newest first."""
-    query = select(actions).order_by(actions.c.id.desc()).limit(limit)
+    """The newest automatic actions on the archive, the newest first; not that people were told."""
+    query = select(actions).where(actions.c.subject.not_in(TALK))
+    query = query.order_by(actions.c.id.desc()).limit(limit)
     return connection.execute(query).all()
 
 

@@ -166,7 +166,7 @@ def _service(
 
 def _alerts(connection: Connection) -> dict[tuple[str, str], int]:
     query = select(alerts.c.name, alerts.c.severity, func.count()).where(
-        alerts.c.state == AlertState.FIRING
+        alerts.c.state == AlertState.FIRING, alerts.c.inhibited_by.is_(None)
     )
     rows = connection.execute(query.group_by(alerts.c.name, alerts.c.severity))
     return {(name, severity): int(count) for name, severity, count in rows}
@@ -207,8 +207,8 @@ def _tried(found: Mapping[str, tuple[int, datetime]], what: str) -> Tried:
 def _expiries(connection: Connection, now: datetime) -> list[Expiry]:
     """Tokens, and the certificates that are still looked at: that is done every day."""
     found = [Expiry("token", name, ends_at) for name, ends_at in token_ends(connection)]
-    for each in last_of_each(connection, "expiry", ("seen",)).values():
-        if each.at < now - SEEN_LATELY:
+    for each in last_of_each(connection, "expiry", ("seen", "unwatched")).values():
+        if each.what != "seen" or each.at < now - SEEN_LATELY:
             continue
         kind, _, name = each.subject_id.partition(":")
         found.append(Expiry(kind, name, datetime.fromisoformat(each.evidence["ends_at"])))

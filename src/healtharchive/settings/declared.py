@@ -269,7 +269,7 @@ class Settings(OperationSettings):
         90.0,
         unit="days",
         least=0.01,
-        most=3650.0,
+        most=365.0,
     )
     fixity_new_seconds: float = seconds(
         "A new copy is re-hashed once more within this time.", 86_400.0, most=864_000.0

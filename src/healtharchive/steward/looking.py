@@ -239,6 +239,7 @@ def evidence_of(inspection: Inspection) -> dict[str, object]:
         "waiting": inspection.waiting,
         "used_percent": round(used_percent(inspection), 1) or None,
         "free_bytes": inspection.free_bytes or None,
+        "disk_bytes": inspection.disk_bytes or None,
         "files_free": inspection.files_free or None,
     }
     return {name: value for name, value in facts.items() if value not in (None, "")}

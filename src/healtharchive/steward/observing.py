@@ -187,7 +187,8 @@ def _drift(connection: Connection) -> list[Told]:
 
 
 def _expiries(connection: Connection, now: datetime) -> tuple[ExpiryNow, ...]:
-    seen = last_of_each(connection, "expiry", ("seen",)).values()
+    told = last_of_each(connection, "expiry", ("seen", "unwatched")).values()
+    seen = [each for each in told if each.what == "seen"]
     watched = []
     for each in seen:
         kind, _, name = each.subject_id.partition(":")

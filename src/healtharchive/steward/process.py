@@ -204,6 +204,8 @@ class Steward:
             action()
         except OUTAGES as error:
             logger.warning("%s: the database cannot be used: %s", name, describe(error))
+        except HealthArchiveError as error:
+            logger.error("%s: %s", name, error)
         except Exception:  # the outermost loop of this reconciler
             logger.exception("%s: a bug in the steward", name)
 

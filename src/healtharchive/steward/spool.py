@@ -113,9 +113,7 @@ def disk_of(spool: Target | None, now: datetime) -> Disk | None:
         return None
     used = float(evidence.get("used_percent", 0.0))
     free = int(evidence.get("free_bytes", 0))
-    # The share is rounded to a thousandth, so this is as good as that.
-    total = round(free / (1.0 - used / 100.0)) if free and used < 100.0 else None
-    return Disk(used, free, total)
+    return Disk(used, free, evidence.get("disk_bytes"))
 
 
 def plan(observed: Observed, settings: Settings) -> list[Step]:
