@@ -14,7 +14,7 @@ VARIANT ?= all
 ENGINE ?= http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages test lint demo demo-check e2e kill-loop incident bench bench-browser search-eval bench-search change-eval faults systemd-lab pictures docs site lock clean
+.PHONY: help setup packages test lint demo demo-check e2e kill-loop incident night bench bench-browser search-eval bench-search change-eval faults systemd-lab pictures docs site lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ kill-loop: setup ## kill -9 at N random moments of one crawl: make kill-loop ENG
 
 incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT=hang SEED=3 RUNS=1
 	$(RUN)/python -m tests.faults.incident --variant $(VARIANT) --seed $(SEED) --runs $(RUNS)
+
+night: setup ## the night of 2026-01-24 in six simulated hours: alerts, actions, claims, the drafted document
+	$(RUN)/python -m tests.faults.six_hours
 
 faults: setup ## the tests that really break things
 	$(RUN)/python -m pytest -q tests/faults

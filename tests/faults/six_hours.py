@@ -53,8 +53,8 @@ SETTINGS = {
     "retry_delay_seconds": 60,
     "starts_per_hour": 6,
     "worker_jobs": 3,
-    "spool_warn_percent": 100,
-    "spool_soft_percent": 100,
+    "spool_warn_percent": 98,
+    "spool_soft_percent": 99,
     "spool_full_percent": 100,
     "spool_days_warn": 0.1,
 }

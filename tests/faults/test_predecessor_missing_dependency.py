@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.lab.processes import running, wait_for
 from tests.lab.reader import served
 from tests.lab.small_site import Answer, answering
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
 SETTINGS = {"POLL_SECONDS": "0.2", "PARK_FIRST_SECONDS": "1", "PARK_MAX_SECONDS": "2"}
 ENGINES = {"plain": "http", "rendered": "browser"}
 # What Python reads first of all when it starts: with it, nobody finds the package.
@@ -43,7 +44,8 @@ class Updated(Archive):
     @property
     def environment(self) -> dict[str, str]:
         """Python finds what was taken away, or not, in this directory."""
-        return {**super().environment, "PYTHONPATH": str(self.data_dir)}
+        path = [str(self.data_dir), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**super().environment, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def source_toml(code: str, url: str) -> str:
@@ -61,7 +63,7 @@ def page(_: str, path: str) -> Answer:
     return Answer(b"no", 404) if path == "/robots.txt" else Answer(b"<title>page</title><p>words")
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("missing", ["package", "program"])
 def test_what_is_missing_costs_only_the_jobs_that_need_it(missing: str, tmp_path: Path) -> None:
     """There: the program was updated and a new dependency was not installed; the service did not

@@ -71,7 +71,7 @@ def odd_site() -> Iterator[OddSite]:
             thread.join(10)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_site_that_fails_by_a_protocol_error_is_captured_by_the_other_engine(
     tmp_path: Path,
 ) -> None:

@@ -9,7 +9,7 @@ from tests.lab.predecessor_box import BOX, HERE, PATIENCE_SECONDS, THERE, boxed,
 from tests.lab.processes import wait_for
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_after_a_reboot_without_the_mount_not_a_byte_is_written_where_it_should_be() -> None:
     """There: the mount was missing after a reboot, its directories were ordinary ones, and crawls
     wrote 50 GB to the root disk. Here: although the database still says that all is well, and no

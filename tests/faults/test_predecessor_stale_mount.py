@@ -14,7 +14,7 @@ from tests.lab.processes import wait_for
 STARTS_PER_HOUR = 6
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_job_on_a_stale_mount_waits_and_goes_on_by_itself_while_the_others_run() -> None:
     """There: hot paths answered errno 107, and the worker, the metrics and every job failed until a
     person came 14 hours later. Here: that job alone is parked, without a retry, and is not started

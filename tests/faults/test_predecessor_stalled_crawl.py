@@ -24,7 +24,7 @@ SICK, WELL = "sick", "well"
 STALL_SECONDS = 10.0  # the least that a source may say
 PAGES = {SICK: 3, WELL: 40}
 CAPTURED = ("completed", "indexing", "indexed")
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 SETTINGS = {"POLL_SECONDS": "0.2", "HEARTBEAT_SECONDS": "0.5", "STOP_SECONDS": "2"}
 MANNERS = {
     SICK: 'engine = "browser"\n[browser]\npage_seconds = 90.0\ntabs = 1\nscreenshots = false\n'
@@ -72,7 +72,7 @@ def source_toml(code: str, url: str) -> str:
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_crawl_whose_pages_never_load_is_started_anew_and_its_neighbour_is_not_touched(
     tmp_path: Path,
 ) -> None:

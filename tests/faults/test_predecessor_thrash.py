@@ -51,7 +51,7 @@ def crawls(database: Database, job_id: int) -> int:
         return sum(each.work is Work.CRAWL for each in list_attempts(connection, job_id))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_whatever_fails_at_once_is_started_six_times_an_hour_and_the_others_run(
     url: str, tmp_path: Path
 ) -> None:
@@ -95,7 +95,7 @@ def test_whatever_fails_at_once_is_started_six_times_an_hour_and_the_others_run(
     database.dispose()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_worker_lives_however_fast_its_jobs_fail(url: str, tmp_path: Path) -> None:
     """There: the worker was stopped in the midst of the thrash, and for six hours nothing ran.
     Here: a worker all of whose jobs fail at once as fast as they can goes on, says in its journal

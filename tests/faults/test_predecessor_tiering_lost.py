@@ -10,7 +10,7 @@ from healtharchive.storage.mountinfo import mount_at, read_mounts
 from tests.lab.predecessor_box import ALSO, BOX, HERE, THERE, Boxed, boxed
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_after_a_reboot_mounts_and_binds_are_made_again_before_a_job_on_them_starts() -> None:
     """There: a reboot took away the binds that lead a job's directory to the storage box; in their
     place stood a directory that nobody could write to, and the jobs failed on it until a person

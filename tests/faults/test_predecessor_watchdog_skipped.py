@@ -8,7 +8,7 @@ from tests.lab.predecessor_box import ALSO, BOX, HERE, PATIENCE_SECONDS, boxed
 from tests.lab.processes import wait_for
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_stale_path_of_a_waiting_job_is_seen_and_a_refused_repair_is_told_and_then_made() -> None:
     """There: the watchdog found the stale paths and filtered every one of them out, or was in a
     cooldown; it looked at running jobs only, its dry run took other code than its repair, and

@@ -36,7 +36,7 @@ SECTIONS = ("*Means*", "*Looks like*", "*Check*", "*By itself*", "*You*", "*Over
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 EVERY_RULE: tuple[AlertRule | OwnRule, ...] = (*RULES, *OWN_RULES)
 LOADED = re.compile(r"<(?:link|script|img)\b[^>]*?(?:href|src)=\"([^\"]+)\"")
-SITE_SECONDS = 60.0
+SITE_SECONDS = 240.0
 
 
 def commands(page: str) -> list[list[str]]:
@@ -126,6 +126,13 @@ def test_every_playbook_says_what_it_means_what_happens_and_what_is_left() -> No
         places = [text.find(f"\n{section}") for section in SECTIONS]
         assert -1 not in places, page.name
         assert places == sorted(places), page.name
+
+
+def test_blocks_and_tables_begin_on_lines_of_their_own() -> None:
+    for page in pages():
+        for line in page.read_text(encoding="utf-8").splitlines():
+            assert not re.search(r"\S+ *```", line), f"{page.name}: {line}"
+            assert not re.match(r"[^|`]*\*: \|", line), f"{page.name}: {line}"
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE, ids=lambda rule: rule.name)

@@ -35,7 +35,7 @@ BOX = SICK  # the name under which `unmount_all` knows it
 HERE, THERE, ALSO = "here", "there", "also"
 PAGES = 8
 DELAY_SECONDS = 0.2  # between two requests of one crawl: a fault comes in the midst of it
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
 # A box that is well again is believed sooner than one that nobody waits for.
 SETTINGS = {
     "SEGMENT_BYTES": "500000",

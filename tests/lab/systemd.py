@@ -90,15 +90,19 @@ class Systemd:
         *words: str | Path,
         environment: Mapping[str, str] | None = None,
         codes: Sequence[int] = (0,),
+        seconds: float = COMMAND_SECONDS,
     ) -> str:
         """What a command in there prints; AssertionError when it ends with another exit code."""
-        done = self.attempt(*words, environment=environment)
+        done = self.attempt(*words, environment=environment, seconds=seconds)
         said = f"{shlex.join(str(word) for word in words)}: {done.returncode}\n"
         assert done.returncode in codes, said + done.stdout + done.stderr
         return done.stdout
 
     def attempt(
-        self, *words: str | Path, environment: Mapping[str, str] | None = None
+        self,
+        *words: str | Path,
+        environment: Mapping[str, str] | None = None,
+        seconds: float = COMMAND_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """A command in there that has ended, however it did."""
         return subprocess.run(
@@ -107,7 +111,7 @@ class Systemd:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
 

@@ -136,10 +136,12 @@ def app_of(site: Site) -> FastAPI:
 
 
 def _templates() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("healtharchive.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["static"] = static_place.address
+    return made
