@@ -101,6 +101,15 @@ def attempt(database: Database, fence: int) -> Attempt:
         return next(each for each in list_attempts(connection, 1) if each.fence == fence)
 
 
+def wait_until_started_anew(database: Database) -> None:
+    """Until the job's second attempt has begun."""
+    wait_for(
+        lambda: job_of(database, 1).fence == 2,
+        what="it is started anew",
+        seconds=PATIENCE_SECONDS,
+    )
+
+
 def assert_captured(database: Database) -> None:
     """The job is captured by its second attempt, without a retry."""
     wait_for(
@@ -123,7 +132,7 @@ def test_a_dead_child_under_a_living_worker_is_noticed_whoever_holds_a_lock(tmp_
     from its frontier. A lock file in its directory, whoever owns or holds it, hinders nobody."""
     with crawling(tmp_path) as (_, database, _, worker):
         kill(crawl_child(worker))
-        wait_for(lambda: job_of(database, 1).fence == 2, what="a second attempt", seconds=30.0)
+        wait_until_started_anew(database)
         first = attempt(database, 1)
         assert (first.exit, first.reason) == ("killed", "its process was ended by SIGKILL")
         assert_captured(database)
@@ -151,7 +160,7 @@ def test_a_child_that_stands_still_is_noticed_by_its_counts_whatever_a_log_says(
 
         seen = wait_for(told, what="it is seen", seconds=PATIENCE_SECONDS, every=0.5)
         assert seen == ["restart_stalled"]
-        wait_for(lambda: job_of(database, 1).fence == 2, what="it is started anew", seconds=30.0)
+        wait_until_started_anew(database)
         # It had to be killed. Where that takes long, the machine being busy, it counts as hanging.
         assert attempt(database, 1).exit in ("stopped", "infra")
         assert_captured(database)

@@ -47,7 +47,7 @@ def test_the_web_answers_503_while_a_target_is_down_and_the_capture_after_its_re
             box.server.end()
             box.kill_sshfs()
             assert asked(there) == (503, b"")
-            wait_for(lambda: box.state() == "open", what="the box is known to be down")
+            box.wait_until_open()
             assert asked(there) == (503, b"")
             assert asked(here)[0] == 200
             assert client.get("/en/targets").status_code == 200

@@ -37,10 +37,10 @@ def test_after_a_reboot_without_the_mount_not_a_byte_is_written_where_it_should_
         assert [listing(path) for path in bare] == before == [[], []]
 
         with box.running("steward", "worker"):
-            wait_for(lambda: box.state() == "open", what="the box is known to be away")
+            box.wait_until_open()
             claims = box.claims(THERE)
             hot = f"hot-{box.jobs[THERE]}"
-            wait_for(lambda: box.state(hot) == "open", what="its hot path is known to be away")
+            box.wait_until_open(hot)
             assert [listing(path) for path in bare] == [[], []]
             assert box.claims(THERE) == claims
             with mounts.again(box.server):

@@ -34,7 +34,7 @@ def test_a_job_on_a_stale_mount_waits_and_goes_on_by_itself_while_the_others_run
         hot_path = box.hot_path(THERE)
         assert probe(hot_path, 10.0, write=False).errno == errno.ENOTCONN
         claims, done = box.claims(THERE), box.done(HERE)
-        wait_for(lambda: box.state() == "open", what="the box is known to be down")
+        box.wait_until_open()
         box.wait_until_done(HERE, done + 5)
         assert box.claims(THERE) == claims, "nobody starts it while its target is down"
         assert box.done(THERE) < box.done(HERE)

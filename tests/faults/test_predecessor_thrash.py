@@ -107,13 +107,13 @@ def test_the_worker_lives_however_fast_its_jobs_fail(url: str, tmp_path: Path) -
         wait_for(
             lambda: crawls(database, jobs["errno 107"]) == STARTS_PER_HOUR,
             what="the job was started six times",
-            seconds=60.0,
+            seconds=150.0,
         )
         late = add_job(database, tmp_path, "late")
         wait_for(
             lambda: job_of(database, late).status is JobStatus.INDEXED,
             what="a job that came later is captured",
-            seconds=60.0,
+            seconds=150.0,
         )
         assert process.poll() is None
         assert max(crawls(database, each) for each in jobs.values()) == STARTS_PER_HOUR

@@ -22,11 +22,7 @@ def test_a_stale_path_of_a_waiting_job_is_seen_and_a_refused_repair_is_told_and_
         box.deploy_lock.touch()
         box.kill_sshfs()
         for target in (BOX, hot):
-            wait_for(
-                lambda name=target: box.state(name) == "open",
-                what=f"{target} is seen to be stale",
-                seconds=PATIENCE_SECONDS,
-            )
+            box.wait_until_open(target)
         refused = wait_for(
             lambda: [e for e in box.told("target", BOX, "recovery_refused") if e[0] > before],
             what="the refusal is told",

@@ -174,6 +174,14 @@ class Boxed:
 
         wait_for(captured, what=f"{sources} are captured", seconds=PATIENCE_SECONDS, every=0.2)
 
+    def wait_until_open(self, target: str = BOX) -> None:
+        """Until a target is known to be sick."""
+        wait_for(
+            lambda: self.state(target) == "open",
+            what=f"{target} is known to be sick",
+            seconds=PATIENCE_SECONDS,
+        )
+
     def wait_until_well(self, number: int = 0) -> None:
         """Until every target is closed and healthy: the spool, the box, and a path for each job."""
         targets = number or 1 + len(self.jobs)

@@ -36,7 +36,8 @@ REPLACED = {
     r"sudo -u (\w+)": r"runuser -u \1 --",
     # What is locked lies in the environment of the tests: it is only made visible in the new one.
     r"\S+pip install --require-hashes -r requirements/run.lock": (
-        f"echo {PACKAGES} > $(echo /opt/healtharchive/lib/python3*)/site-packages/locked.pth"
+        "(cd $(echo /opt/healtharchive/lib/python3*/site-packages)"
+        f"; rm -rf setuptools* pkg_resources *distutils*; echo {PACKAGES} > locked.pth)"
     ),
     r"git pull --ff-only": "true",
     # The box: box.example is this machine (/etc/hosts), its sshd has a port of its own.
