@@ -69,15 +69,14 @@ def rebuild(
     from healtharchive.search.rebuild import rebuild as make_anew
 
     session = begin()
-    if source is not None:
-        _retrieve(session, source)
+    fetched = () if source is None else _retrieve(session, source)
     index = SearchIndex(session.settings.search_dir)
     heard = _Heard()
     tools = Tools(session.database, index, this_process(), heard.hear, lambda: None)
     with progress.shown(heard.standing):
         done = make_anew(tools, session.settings.jobs_root, session.clock.monotonic)
     if source is not None:
-        _note_copies(session, source)
+        _note_copies(session, source, fetched)
     if as_json:
         render.print_json(done)
         return
@@ -86,7 +85,7 @@ def rebuild(
         print(f"  left alone, its name does not say what it is of: {name}")
 
 
-def _retrieve(session: Session, target: str) -> None:
+def _retrieve(session: Session, target: str) -> tuple[str, ...]:
     from healtharchive.cli.steward import steward_means
     from healtharchive.model.journal import this_process
     from healtharchive.search.suppressing import restore
@@ -98,17 +97,18 @@ def _retrieve(session: Session, target: str) -> None:
     # Before anything can be shown: what that archive did not show is not shown here either.
     restore(session.database, kept_suppressions(means, target), actor=this_process())
     found = retrieve(means, target, lambda line: print(render.safe(line), file=sys.stderr))
-    said = f"{found.files} WARC files of {found.jobs} jobs fetched from {target}"
+    said = f"{len(found.fetched)} WARC files of {found.jobs} jobs fetched from {target}"
     print(render.safe(f"{said}, {len(found.missing)} are missing there."), file=sys.stderr)
     for name in found.missing:
         print(render.safe(f"  {name}"), file=sys.stderr)
+    return found.fetched
 
 
-def _note_copies(session: Session, target: str) -> None:
+def _note_copies(session: Session, target: str, fetched: tuple[str, ...]) -> None:
     from healtharchive.cli.steward import steward_means
     from healtharchive.steward.retrieval import note_copies
 
-    note_copies(steward_means(session), target)
+    note_copies(steward_means(session), target, fetched)
 
 
 class _Heard:

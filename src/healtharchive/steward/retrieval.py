@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,10 +37,13 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What came back. `missing` are files that the target's manifests promise and that it lacks."""
+    """What came back. `missing` are files that the target's manifests promise and that it lacks.
+
+    `fetched` are the names of those that were read there, whole and right.
+    """
 
     jobs: int
-    files: int
+    fetched: tuple[str, ...]
     missing: tuple[str, ...]
 
 
@@ -53,30 +56,32 @@ def retrieve(means: StewardMeans, name: str, tell: Tell) -> Retrieved:
     with means.database.read() as connection:
         target = get_target(connection, name)
     found = _listings(means, target)
-    files = 0
+    if not found:
+        raise SetupError(
+            f"Target '{name}' holds no job: nothing was brought back.",
+            "`healtharchive storage probe` shows whether it is the right place.",
+        )
+    fetched: list[str] = []
     missing: list[str] = []
     for listing in sorted(found, key=lambda each: str(each.facts.get("created_at") or "")):
         tell(f"{listing.directory}: {len(listing.lines)} WARC files")
         got, lost = _fetch(means, target, listing)
-        files += got
+        fetched += got
         missing += lost
         _restore(means, listing)
-    return Retrieved(len(found), files, tuple(missing))
+    return Retrieved(len(found), tuple(fetched), tuple(missing))
 
 
-def note_copies(means: StewardMeans, name: str) -> int:
-    """Write that the segments which were fetched have their copy on the target; how many."""
-    with means.database.read() as connection:
-        target = get_target(connection, name)
-    wanted = {
-        f"{listing.directory}/{line['name']}": str(line["sha256"])
-        for listing in _listings(means, target)
-        for line in listing.lines
-    }
+def note_copies(means: StewardMeans, name: str, fetched: Collection[str]) -> int:
+    """Write that the segments which were fetched have their copy on the target; how many.
+
+    What was here already was not read there: shipping or fixity finds out how it is.
+    """
     noted = 0
+    read = frozenset(fetched)
     with means.database.begin() as connection:
         for segment in segment_files_of(connection):
-            if wanted.get(segment.name) != segment.sha256:
+            if segment.name not in read:
                 continue
             note_copy(
                 means.database, connection, segment, name, CopyState.VERIFIED, actor=means.actor
@@ -99,8 +104,8 @@ def _listings(means: StewardMeans, target: Target) -> list[Listing]:
     return [each.listing for each in reports if each.listing is not None]
 
 
-def _fetch(means: StewardMeans, target: Target, listing: Listing) -> tuple[int, list[str]]:
-    """Fetch what is not there with the right size; how many, and what the target has not."""
+def _fetch(means: StewardMeans, target: Target, listing: Listing) -> tuple[list[str], list[str]]:
+    """Fetch what is not there with the right size; the names, and what the target has not."""
     root = means.settings.jobs_root / listing.directory
     root.mkdir(parents=True, exist_ok=True)
     wanted = tuple(
@@ -114,11 +119,12 @@ def _fetch(means: StewardMeans, target: Target, listing: Listing) -> tuple[int, 
         if not _has_size(root / line["name"], int(line["size_bytes"]))
     )
     lost: list[str] = []
-    fetched = 0
+    fetched: list[str] = []
     if wanted:
         for report in _carried(means, target, FetchOrder(wanted)):
-            fetched += report.kind == "fetched"
-            if report.kind == "failed":
+            if report.kind == "fetched":
+                fetched.append(report.name)
+            elif report.kind == "failed":
                 lost.append(f"{report.name}: {report.reason}")
     _write_manifest(root / MANIFEST_NAME, listing)
     return fetched, lost
