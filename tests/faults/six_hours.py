@@ -34,7 +34,9 @@ FAULT = DAY + timedelta(hours=6, minutes=17, seconds=10)
 STOPPED = DAY + timedelta(hours=6, minutes=28, seconds=2)
 BACK = DAY + timedelta(hours=12, minutes=20)
 END = DAY + timedelta(hours=12, minutes=50)
-TURN_SECONDS = 30.0
+TURN_SECONDS = 60.0
+CLOSE_SECONDS = 15.0  # between turns where something happens
+CLOSE = timedelta(minutes=3)
 SOMEBODY = StopSignal(
     "SIGTERM",
     pid=4711,
@@ -46,7 +48,7 @@ SOMEBODY = StopSignal(
 # How careful the product is by itself; only the looks are rarer, for the sake of real time, and
 # how full this machine's own disk is does not matter.
 SETTINGS = {
-    "probe_every_seconds": 30,
+    "probe_every_seconds": 60,
     "lease_seconds": 300,
     "heartbeat_seconds": 10,
     "park_first_seconds": 30,
@@ -89,9 +91,11 @@ def live(directory: Path) -> Course:
         pages_at["fault"] = _pages(night)
         night.server.end()
         kill(night.sshfs_pid())
+        night.until(FAULT + CLOSE, CLOSE_SECONDS)
         night.until(STOPPED, TURN_SECONDS)
         night.worker.end(SOMEBODY)
         stopped_at = night.now
+        night.until(stopped_at + CLOSE, CLOSE_SECONDS)
         night.until(BACK, TURN_SECONDS)
         pages_at["back"] = _pages(night)
         with mounts.again(night.server):
