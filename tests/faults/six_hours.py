@@ -26,7 +26,7 @@ from healtharchive.work.signals import StopSignal
 from tests.lab import mounts
 from tests.lab.processes import kill
 from tests.lab.receiver import Receiver, receiving
-from tests.lab.simulated_night import BEGINNING, ON_BOX, SimulatedNight, simulated
+from tests.lab.simulated_night import ON_BOX, SimulatedNight, simulated
 from tests.lab.workers import settings_for
 
 DAY = datetime(2026, 1, 24, tzinfo=UTC)
@@ -181,7 +181,12 @@ def _pages(night: SimulatedNight) -> dict[str, int]:
 
 def _course(night: SimulatedNight, people: Receiver, pages_at: dict[str, dict[str, int]]) -> Course:
     records = gather(
-        night.database, night.settings, BEGINNING, night.now, host="lab", version=__version__
+        night.database,
+        night.settings,
+        DAY + timedelta(hours=6),
+        night.now,
+        host="lab",
+        version=__version__,
     )
     assert records is not None
     return Course(

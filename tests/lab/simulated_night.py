@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -39,7 +39,7 @@ from healtharchive.steward.services import Services
 from healtharchive.steward.storage import Storage
 from healtharchive.storage.mount_process import mount_process
 from healtharchive.storage.mountinfo import read_mounts
-from healtharchive.work.holder import this_holder
+from healtharchive.work.holder import holder_of
 from healtharchive.work.means import Means
 from healtharchive.work.needs import blame_target, objection
 from healtharchive.work.policy import Exit, Moment, Outcome, ending_of
@@ -105,7 +105,9 @@ class NightWorker:
 
     def start(self) -> None:
         """Begin, as systemd would have it."""
-        means = self.means
+        # Another process each time: of ours, and of the one that started us.
+        pid = os.getppid() if self.starts else os.getpid()
+        means = self.means = replace(self.means, holder=holder_of(pid))
         self.presence = Presence("worker", means.holder, means.database, means.actor, 0.0)
         self.stop = Stop(means.clock)
         self._noted = self.presence.noted(self.stop)
@@ -265,7 +267,6 @@ def simulated(directory: Path, settings: Settings) -> Iterator[SimulatedNight]:
                 database=database,
                 clock=clock,
                 actor=Actor("healtharchive-worker.service", os.getpid(), HOST),
-                holder=this_holder(),
                 roll=lambda: 0.5,
             )
         )
