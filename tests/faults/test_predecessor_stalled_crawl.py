@@ -25,7 +25,7 @@ STALL_SECONDS = 10.0  # the least that a source may say
 PAGES = {SICK: 3, WELL: 40}
 CAPTURED = ("completed", "indexing", "indexed")
 PATIENCE_SECONDS = 150.0
-SETTINGS = {"POLL_SECONDS": "0.2", "HEARTBEAT_SECONDS": "0.5", "STOP_SECONDS": "2"}
+SETTINGS = {"POLL_SECONDS": "0.2", "HEARTBEAT_SECONDS": "0.5", "STOP_SECONDS": "5"}
 MANNERS = {
     SICK: 'engine = "browser"\n[browser]\npage_seconds = 90.0\ntabs = 1\nscreenshots = false\n'
     "[politeness]\ndelay_seconds = 0.0\nmax_delay_seconds = 0.1\ntimeout_seconds = 2.0\n",
@@ -110,7 +110,8 @@ def test_a_crawl_whose_pages_never_load_is_started_anew_and_its_neighbour_is_not
                     seconds=PATIENCE_SECONDS,
                 )
             (first,) = (each for each in attempts(database, sick) if each.fence == 1)
-            assert (first.exit, first.reason) == ("stopped", "a new start was asked for")
+            assert first.exit == "stopped"
+            assert first.reason.startswith("a new start was asked for")
             (refusal,) = events_about(database, "job", what="restart_stalled_refused")
             assert "a person must look" in refusal.why
 

@@ -15,11 +15,9 @@ def test_after_a_reboot_mounts_and_binds_are_made_again_before_a_job_on_them_sta
     """There: a reboot took away the binds that lead a job's directory to the storage box; in their
     place stood a directory that nobody could write to, and the jobs failed on it until a person
     made the binds anew. Here: steward and worker start in any order; the steward mounts the box and
-    binds every hot path, also that of a job which has not run yet; no job on them is started before
+    binds every hot path, also those of jobs that have not run yet; no job on them is started before
     that; and a directory in the way that nobody may enter does no harm."""
     with boxed(HERE, THERE, ALSO) as box:
-        with box.running("worker"):
-            box.wait_until_done(THERE, 3)
         box.archive.run("resume", "--id", str(box.jobs[ALSO]))
         box.reboot()
         placeholders = [box.root, *(box.hot_path(each) for each in (THERE, ALSO))]

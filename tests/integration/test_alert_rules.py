@@ -23,12 +23,12 @@ NOW = "now"  # a moment that goes with the clock: whatever it is was done just t
 # A healthy archive. `job 7` writes to the hot path `hc`, which is a bind of `box`.
 HEALTHY: dict[str, float | str] = {
     'limit_seconds{limit="backup"}': DAY,
-    'limit_seconds{limit="certificate"}': 21 * DAY,
     'limit_seconds{limit="deploy_lock"}': HOUR,
     'limit_seconds{limit="fixity"}': 90 * DAY,
     'limit_seconds{limit="flapping"}': 600,
     'limit_seconds{limit="index_lag"}': 7200,
     'limit_seconds{limit="repay"}': 30,
+    'limit_seconds{limit="restore_test"}': 7 * DAY,
     'limit_seconds{limit="ship_lag"}': 43_200,
     'limit_seconds{limit="spool_full"}': 7 * DAY,
     'limit_ratio{limit="spool_warn"}': 0.75,
@@ -80,8 +80,9 @@ HEALTHY: dict[str, float | str] = {
     'campaign_ready{campaign="annual-2026"}': 0,
     "backup_timestamp_seconds": NOW,
     "restore_test_ok": 1,
+    "backup_unproven_timestamp_seconds": NOW,
     'drift{thing="schema"}': 0,
-    'expiry_timestamp_seconds{kind="certificate",name="archive.example"}': 1e9,
+    'expiry_warn_timestamp_seconds{kind="certificate",name="archive.example"}': 1e9,
     "reader_reports_open": 0,
     "deploy_lock_age_seconds": 60,
     "database_up": 1,
@@ -161,7 +162,7 @@ CASES = (
     Case("Drift", {'drift{thing="schema"}': 1}, {"thing": "schema"}),
     Case(
         "Expiring",
-        {'expiry_timestamp_seconds{kind="certificate",name="archive.example"}': 20 * DAY},
+        {'expiry_warn_timestamp_seconds{kind="certificate",name="archive.example"}': 0},
         {"kind": "certificate", "name": "archive.example"},
     ),
     Case("ReportsWaiting", {"reader_reports_open": 2}),
@@ -201,6 +202,10 @@ HARMLESS: Mapping[str, Mapping[str, float | str | None]] = {
         'reconciler_last_round_timestamp_seconds{reconciler="storage"}': -HOUR,
         'reconciler_pace_seconds{reconciler="storage"}': 2 * HOUR,
     },
+    "backups that are not tried for ten days": {
+        "restore_test_ok": None,
+        "backup_unproven_timestamp_seconds": -10 * DAY,
+    },
     "an archive that has just begun and has no backup": {
         "backup_timestamp_seconds": None,
     },
@@ -219,6 +224,10 @@ OTHER_CASES = (
             'service_start_timestamp_seconds{service="steward"}': -2 * DAY,
         },
         after_steps=4,  # Prometheus goes on seeing a series for five minutes
+    ),
+    Case(  # its role may not create a database: no backup is ever tried
+        "RestoreFailed",
+        {"restore_test_ok": None, "backup_unproven_timestamp_seconds": -14.1 * DAY},
     ),
     Case(  # a hot path alone
         "TargetDown",

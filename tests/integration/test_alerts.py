@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import psutil
@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from healtharchive.model.actions import note_action
-from healtharchive.model.alerts import Alert, AlertState, newest_alerts
+from healtharchive.model.alerts import Alert, AlertState, newest_alerts, note_end_told
 from healtharchive.model.database import Database
-from healtharchive.model.errors import BadInput, SetupError
+from healtharchive.model.errors import SetupError
 from healtharchive.model.journal import Event, read
 from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs
@@ -29,6 +29,7 @@ from healtharchive.steward.alerting import Alerts
 from healtharchive.steward.heartbeat import Heartbeat
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.notifying import Notify, send_test
+from healtharchive.steward.reconcilers import reconcilers as reconcilers_of
 from healtharchive.steward.rounds import Told, take_round
 from healtharchive.steward.sending import SendingOrder, SendingReport
 from healtharchive.work.stopping import Stop
@@ -297,8 +298,44 @@ def test_what_one_of_two_addresses_takes_is_told(lab: Lab) -> None:
 
 
 def test_nonsense_in_the_settings_is_one_sentence(lab: Lab) -> None:
-    with pytest.raises(BadInput, match="HEALTHARCHIVE_QUIET_HOURS is 'at night'"):
+    with pytest.raises(SetupError, match="HEALTHARCHIVE_QUIET_HOURS is 'at night'"):
         lab.restart(QUIET_HOURS="at night")
+
+
+def test_no_reconciler_raises_while_it_is_built_whatever_the_settings_hold(lab: Lab) -> None:
+    texts = {
+        each.name: "at night"
+        for each in fields(lab.means.settings)
+        if isinstance(getattr(lab.means.settings, each.name), str) and each.name != "database_url"
+    }
+    assert "quiet_hours" in texts
+    odd = replace(lab.means, settings=replace(lab.means.settings, **texts))
+    paces = [each.every_seconds() for each in reconcilers_of(odd)]
+    assert min(paces) > 0
+
+
+def test_a_target_that_flaps_is_a_handful_of_messages_and_one_incident(lab: Lab) -> None:
+    for _ in range(8):
+        lab.pass_time(390, DOWN)
+        lab.pass_time(120)
+    assert lab.post.subjects() == ["TargetDown box", "over: TargetDown box", "TargetDown box"]
+    assert "over for 15 min" in lab.post.orders[-1].body
+    assert [each.state for each in lab.rows()] == [AlertState.OVER] * 2
+    lab.pass_time(1000)
+    assert lab.post.subjects()[3:] == ["over: TargetDown box"]
+    newest, first = lab.rows()
+    assert (newest.since - first.since).total_seconds() == 510
+    assert (newest.seen_at - newest.since).total_seconds() > 3000
+
+
+def test_what_came_back_while_its_end_was_being_told_is_told_anew(lab: Lab) -> None:
+    lab.pass_time(300, DOWN)
+    with lab.database.begin() as connection:
+        note_end_told(connection, [lab.row().id], lab.clock.now())
+    assert lab.row().over_sent_at is None
+    lab.pass_time(100, DOWN)
+    lab.pass_time(300)
+    assert lab.post.subjects() == ["TargetDown box"] * 2 + ["over: TargetDown box"]
 
 
 # -- real receivers --------------------------------------------------------------------------
@@ -435,13 +472,19 @@ def test_the_heartbeat_asks_while_all_is_well_and_is_silent_when_not(
     assert receiver.asked == ["GET /s3cr3t-path"] * 3
     note_rounds(lab, "shipping", failures=3)
     beat(heartbeat, lab)
+    for seconds in (5 * 86_400.0, 31 * 86_400.0):  # it hangs, and later it is no more
+        lab.clock.advance(seconds)
+        note_rounds(lab, "alerts")
+        beat(heartbeat, lab)
+        assert len(receiver.asked) == 3 + (seconds > 30 * 86_400)
     note_rounds(lab, "shipping")
-    lab.clock.advance(301.0)
-    beat(heartbeat, lab)
-    assert len(receiver.asked) == 3
+    for silent in (301.0, 40_000.0, 90_000.0, 90 * 86_400.0):
+        lab.clock.advance(silent)
+        beat(heartbeat, lab)
+        assert len(receiver.asked) == 4
     note_rounds(lab, "alerts")
     beat(heartbeat, lab)
-    assert len(receiver.asked) == 4
+    assert len(receiver.asked) == 5
     assert lab.whats("heartbeat") == ["heartbeat_begins"]
 
 

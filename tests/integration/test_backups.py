@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from healtharchive.cli.machine import checks_database
+from healtharchive.cli.machine.checks import Level
 from healtharchive.model.clock import SystemClock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import SetupError
@@ -206,8 +208,11 @@ def test_a_role_that_may_not_create_databases_gets_a_sentence_and_no_failed_test
         theirs = replace(means, database=modest)
         path = backed_up(theirs)
         told = asked(theirs, TRY, path.name)
+        (checked,) = checks_database.restoring(modest)
     finally:
         modest.dispose()
+    assert (checked.about, checked.level) == ("restore tests", Level.WARN)
+    assert "ALTER ROLE modest_role CREATEDB" in checked.cure
     assert told.outcome == "refused"
     assert "ALTER ROLE modest_role CREATEDB" in told.why
 
@@ -250,6 +255,25 @@ def test_a_backup_is_due_every_day_its_test_every_week(
     assert steps(means) == [MAKE]
     clock.advance(6 * DAY)
     assert steps(means) == [MAKE, TRY]
+
+
+def test_a_test_that_failed_is_due_again_after_six_hours_and_one_of_an_old_file_is_not(
+    slow: tuple[StewardMeans, SetClock],
+) -> None:
+    means, clock = slow
+    old = backed_up(means)
+    clock.advance(60)
+    newest = backed_up(means)
+    assert asked(means, TRY, newest.name).outcome == "applied"
+    old.write_bytes(b"damaged")
+    assert asked(means, TRY, old.name).outcome == "failed"
+    clock.advance(21_600)
+    assert steps(means) == []
+    newest.write_bytes(b"damaged")
+    assert asked(means, TRY, newest.name).outcome == "failed"
+    assert steps(means) == []
+    clock.advance(21_600)
+    assert steps(means) == [TRY]
 
 
 def test_a_backup_that_failed_is_tried_again_after_a_quarter_of_an_hour_with_one_event_a_try(

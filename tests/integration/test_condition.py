@@ -13,6 +13,7 @@ from healtharchive.model.actions import REFUSED, note_action
 from healtharchive.model.attempts import Ending, Work
 from healtharchive.model.campaigns import create_campaign
 from healtharchive.model.copies import CopyState
+from healtharchive.model.expiries import Expiry
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.leases import claim, finish
 from healtharchive.model.measures import note_measures
@@ -474,6 +475,29 @@ def test_backups_are_read_from_the_journal(lab: Lab) -> None:
     assert backup.restored_at == lab.clock.now()
 
 
+def test_only_a_test_of_the_newest_backup_says_how_backups_are(lab: Lab) -> None:
+    assert lab.look().backup.unproven_since is None
+    first = lab.clock.now()
+    for name in ("a.dump", "b.dump"):
+        lab.event("database", name, "backup")
+        lab.clock.advance(60.0)
+    lab.event("database", "a.dump", "restore_test_failed", "an old file is damaged.")
+    lab.event("database", "a.dump", "restore_test")
+    backup = lab.look().backup
+    assert (backup.restored_at, backup.restore_error) == (None, "")
+    assert backup.unproven_since == first
+    lab.event("database", "b.dump", "restore_test")
+    good = lab.clock.now()
+    lab.event("database", "a.dump", "restore_test_failed", "an old file is damaged.")
+    backup = lab.look().backup
+    assert (backup.restored_at, backup.restore_error) == (good, "")
+    assert backup.unproven_since == good
+    lab.event("database", "b.dump", "restore_test_failed", "the newest is damaged.")
+    lab.event("database", "c.dump", "backup")
+    lab.event("database", "a.dump", "restore_test")
+    assert lab.look().backup.restore_error == "the newest is damaged"
+
+
 def test_drift_is_what_was_found_and_is_not_over(lab: Lab) -> None:
     lab.event("drift", "env-file", "found", "The env file has changed.")
     lab.event("drift", "schema", "found", "The schema is older.")
@@ -496,8 +520,33 @@ def test_ends_are_those_of_certificates_seen_lately_and_of_tokens(lab: Lab) -> N
         ):
             row = {"name": name, "digest": name, "scopes": [], "created_at": ends, **changes}
             connection.execute(insert(tokens).values(row))
-    found = [(each.kind, each.name) for each in lab.look().expiries]
-    assert found == [("token", "ci"), ("certificate", "new.pem")]
+    found = {(each.kind, each.name) for each in lab.look().expiries}
+    assert found == {("token", "ci"), ("certificate", "new.pem")}
+    lab.clock.advance(7 * 86_400.0)
+    assert [each.name for each in lab.look().expiries if each.kind == "token"] == ["ci"]
+    lab.clock.advance(2 * 86_400.0)
+    assert [each.name for each in lab.look().expiries if each.kind == "token"] == []
+
+
+def test_a_certificate_out_of_sight_keeps_its_end_and_says_since_when_and_why(lab: Lab) -> None:
+    end = "2026-12-01T00:00:00+00:00"
+    lab.event("expiry", "certificate:a:443", "seen", ends_at=end)
+    lab.event("expiry", "certificate:typo", "unseen", "it is neither")
+    lab.clock.advance(3600.0)
+    since = lab.clock.now()
+    for _ in range(20):
+        lab.event("expiry", "certificate:a:443", "unseen", "Connection refused")
+        lab.event("expiry", "certificate:typo", "unseen", "it is neither")
+        lab.clock.advance(86_400.0)
+    ends_at = datetime.fromisoformat(end)
+    typo_since = since - timedelta(hours=1)
+    assert set(lab.look().expiries) == {
+        Expiry("certificate", "a:443", ends_at, unseen_since=since, trouble="Connection refused"),
+        Expiry("certificate", "typo", None, unseen_since=typo_since, trouble="it is neither"),
+    }
+    lab.event("expiry", "certificate:a:443", "seen", ends_at=end)
+    lab.event("expiry", "certificate:typo", "unwatched")
+    assert lab.look().expiries == (Expiry("certificate", "a:443", ends_at),)
 
 
 def test_alerts_that_fire_rounds_and_reports_are_there(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from tests.lab.queue import ACTOR
 from tests.lab.workers import settings_for
 
 CHILD = "tests.lab.silent_child"
+ROOT = Path(__file__).parents[2]
 LONG = 100.0
 
 
@@ -31,7 +32,8 @@ class Order:
 
 
 @pytest.fixture
-def means(tmp_path: Path) -> StewardMeans:
+def means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StewardMeans:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the child is one of the lab's
     clock = SystemClock()
     return StewardMeans(
         settings=settings_for(tmp_path),
@@ -68,3 +70,13 @@ def test_a_stop_ends_it_at_once(means: StewardMeans) -> None:
     with pytest.raises(Interrupted):
         delegate(CHILD, Order(), means, Patience(LONG, LONG))
     assert left() is None
+
+
+def test_what_lies_where_the_steward_was_started_is_no_program_of_ours(
+    means: StewardMeans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lying.py").write_text("open('it_ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SetupError, match="ended with status 1"):
+        delegate("lying", Order(), means, Patience(LONG, LONG))
+    assert not (tmp_path / "it_ran").exists()

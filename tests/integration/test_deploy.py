@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,8 +17,11 @@ import pytest
 from sqlalchemy import select
 
 from healtharchive import __version__
+from healtharchive.cli.machine import deploying_run
+from healtharchive.cli.machine.deploying import Standing
 from healtharchive.cli.machine.deploying_look import look
-from healtharchive.cli.machine.deploying_run import Deployment, back_up
+from healtharchive.cli.machine.deploying_run import Deployment, back_up, run_command
+from healtharchive.cli.machine.systemctl import Services
 from healtharchive.model.clock import SystemClock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import SetupError
@@ -60,6 +65,10 @@ class Unit:
             return
         self.process = self.start_it()
 
+    def restart(self, service: str) -> None:
+        self.stop(service)
+        self.start(service)
+
 
 @contextmanager
 def working(directory: Path, url: str, **settings: object) -> Iterator[Unit]:
@@ -72,14 +81,19 @@ def working(directory: Path, url: str, **settings: object) -> Iterator[Unit]:
 
 
 def well(_words: Sequence[str], _seconds: float) -> tuple[int, str]:
-    return 0, "fine"
+    return 0, '{"findings": []}'
 
 
 def deployment(
-    settings: Settings, database: Database, unit: Unit, told: list[str], **more: Any
+    settings: Settings, database: Database, unit: Services, told: list[str], **more: Any
 ) -> Deployment:
-    means = {"command": well, "back_up": lambda: "archive-1: 7 rows", **more}
-    return Deployment(settings, database, SystemClock(), unit, "a test", told.append, **means)
+    means = {
+        "tell": told.append,
+        "command": well,
+        "back_up": lambda: "archive-1: 7 rows",
+        **more,
+    }
+    return Deployment(settings, database, SystemClock(), unit, "a test", **means)
 
 
 def events_of(database: Database) -> list[str]:
@@ -169,6 +183,138 @@ def test_a_status_that_is_not_content_fails_it(database: Database, tmp_path: Pat
     standing = look(settings, database, SystemClock(), unit)
     outcome = deployment(settings, database, unit, [], command=critical).run(standing)
     assert "FAIL no worker lives" in outcome.failure
+
+
+def critical(subject_id: str) -> dict[str, object]:
+    return {
+        "name": "TargetDown",
+        "severity": "critical",
+        "subject": "target",
+        "subject_id": subject_id,
+        "sentence": f"{subject_id} is down.",
+        "told": True,
+    }
+
+
+def test_only_what_was_not_critical_before_fails_it(database: Database, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    unit = Unit(lambda: pytest.fail("nothing is started"))
+    standing = look(settings, database, SystemClock(), unit)
+    answers = [["nas"], ["nas"], ["nas"], ["nas", "attic"]]
+
+    def status(_words: Sequence[str], _seconds: float) -> tuple[int, str]:
+        return 2, json.dumps({"findings": [critical(each) for each in answers.pop(0)]})
+
+    assert deployment(settings, database, unit, [], command=status).run(standing).failure == ""
+    outcome = deployment(settings, database, unit, [], command=status).run(standing)
+    assert "attic is down." in outcome.failure
+    assert "nas is down." not in outcome.failure
+
+
+@dataclass
+class Struck:
+    """Services of which one gets us a signal while it is stopped."""
+
+    strike: Callable[[], None]
+    up: set[str]
+
+    def running(self, service: str) -> bool:
+        return service in self.up
+
+    def stop(self, service: str) -> None:
+        self.up.discard(service)
+        self.strike()
+
+    def start(self, service: str) -> None:
+        self.up.add(service)
+
+    def restart(self, service: str) -> None:
+        self.up.add(service)  # systemd does both, whatever becomes of us
+        self.strike()
+
+
+@pytest.mark.parametrize("additive", [True, False])
+@pytest.mark.parametrize("number", deploying_run.ENDING, ids=lambda number: number.name)
+def test_a_signal_leaves_neither_a_service_down_nor_the_lock(
+    database: Database, tmp_path: Path, number: signal.Signals, additive: bool
+) -> None:
+    settings = settings_for(tmp_path)
+    services = Struck(lambda: os.kill(os.getpid(), number), {"worker", "steward", "serve"})
+    standing = _standing(additive=additive)
+
+    def gone(_sentence: str) -> None:
+        raise OSError("the terminal is gone")
+
+    def unforeseen(*_: object) -> None:
+        raise RuntimeError("nobody handled it")
+
+    before = signal.signal(number, unforeseen)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            deployment(settings, database, services, [], tell=gone).run(standing)
+        assert signal.getsignal(number) is unforeseen
+    finally:
+        signal.signal(number, before)
+    assert ended.value.code == 128 + number
+    assert services.up == {"worker", "steward", "serve"}
+    assert not settings.deploy_lock.exists()
+    with database.read() as connection:
+        assert open_holds(connection) == []
+        assert f"{number.name} told it to end" in read(connection, subject="deploy")[-1].why
+
+
+def test_a_signal_that_is_ignored_stays_so(database: Database, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    services = Struck(lambda: os.kill(os.getpid(), signal.SIGHUP), {"worker"})
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        outcome = deployment(settings, database, services, []).run(_standing(additive=True))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert outcome.failure == ""
+
+
+def _standing(*, additive: bool) -> Standing:
+    return Standing(
+        schema="0009",
+        head="0009",
+        pending={} if additive else {"0009": ("a column is dropped",)},
+        unmet=(),
+        drains=(),
+        database_bytes=0,
+        free_bytes=None,
+        source_error="",
+        lock="",
+        running=("worker", "steward", "serve"),
+        unmanaged=(),
+        version=__version__,
+    )
+
+
+def test_what_lies_where_it_was_called_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lying = tmp_path / "healtharchive" / "cli"
+    lying.mkdir(parents=True)
+    for each in (lying.parent / "__init__.py", lying / "__init__.py", lying / "main.py"):
+        each.write_text("raise SystemExit('what lies there was run')\n")
+    monkeypatch.chdir(tmp_path)
+    status, said = run_command(settings_for(tmp_path), ("--help",), 60.0)
+    assert (status, "Usage" in said) == (0, True)
+
+
+def test_a_command_has_no_way_back_to_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploying_run, "COMMAND", ("sh", "-c", "id -ru; id -rg; id -u; pwd"))
+    settings, user, group = settings_for(tmp_path), os.geteuid(), os.getegid()
+    other_user, other_group = (65534, 65534) if user == 0 else (user, group)
+    os.setegid(other_group)
+    os.seteuid(other_user)
+    try:
+        _, said = run_command(settings, (), 10.0)
+    finally:
+        os.seteuid(user)
+        os.setegid(group)
+    assert said.split() == [str(other_user), str(other_group), str(other_user), "/"]
 
 
 def test_two_at_once_are_refused_and_the_first_goes_on(database: Database, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_a_database_that_is_well_and_one_without_its_schema(
 ) -> None:
     found = levels(checks_database.database(machine(database, tmp_path)))
     assert found.pop("pg_dump", Level.OK) is Level.OK
+    assert found.pop("restore tests", Level.OK) is Level.OK
     assert found == dict.fromkeys(("database", "schema", "database clock"), Level.OK)
     schema.downgrade(database, "0008")
     around = machine(database, tmp_path)
@@ -113,6 +114,9 @@ def test_a_target_is_well_only_when_it_was_seen_lately(database: Database, tmp_p
     with database.begin() as connection:
         connection.execute(update(targets).values(state="open", verdict="stale"))
     assert level() is Level.FAIL
+    with database.begin() as connection:
+        connection.execute(update(targets).values(state="open", verdict="healthy"))
+    assert level() is Level.WARN  # mended, and not trusted yet
 
 
 def test_operations_pages_without_a_token_and_a_token_that_ends(
@@ -127,7 +131,7 @@ def test_operations_pages_without_a_token_and_a_token_that_ends(
         now = database.now(connection)
         connection.execute(
             insert(tokens).values(
-                name="me", digest="a" * 64, scopes=["admin"], created_at=now,
+                name="me", digest="a" * 64, scopes=["admin"], created_at=now - timedelta(days=4),
                 expires_at=now + timedelta(days=3),
             )
         )  # fmt: skip
@@ -147,16 +151,16 @@ def test_a_sqlite_database_on_a_remote_disk_is_not_opened(tmp_path: Path, monkey
 
 
 def test_the_command_tells_each_trouble_and_ends_with_2(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / "archive", {"QUIET_HOURS": "nonsense"})
+    archive = Archive(tmp_path / "archive", {"EDITION_ON": "nonsense"})
     archive.set_up()
     (archive.data_dir / "targets.toml").write_text("[[target]]\nname = 7\n")
     found = json.loads(archive.run("doctor", "--json", codes=(2,)))
     failed = {each["about"] for each in found if each["level"] == "FAIL"}
-    assert {"quiet hours", "targets file"} <= failed
+    assert {"editions", "targets file"} <= failed
     assert "schema" in {each["about"] for each in found if each["level"] == "OK"}
     lines = archive.run("doctor", codes=(2,)).splitlines()
-    assert any(line.startswith("FAIL     quiet hours: ") for line in lines)
-    assert "         → Set it to such as 22:00-07:00, or to nothing." in lines
+    assert any(line.startswith("FAIL     editions: ") for line in lines)
+    assert any(line.startswith("         → Give month and day, such as 01-15") for line in lines)
 
 
 def test_settings_that_cannot_be_read_are_one_line_and_the_rest_is_still_checked(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 
 from healtharchive.model.clock import SystemClock
 from healtharchive.model.database import Database
@@ -175,6 +175,26 @@ def test_a_capture_that_is_not_shown_is_not_waited_for(edited: StewardMeans) -> 
             )
         connection.execute(update(archive_jobs).values(status=JobStatus.INDEXED, compared_upto=0))
         assert uncompared(connection, 5) == []
+
+
+def test_asking_what_is_not_compared_reads_no_capture_that_is(edited: StewardMeans) -> None:
+    plans: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, given: Any, *_: object) -> None:
+        if "compared_upto" in statement and not statement.startswith("EXPLAIN"):
+            how = "QUERY PLAN " if edited.database.is_sqlite else ""
+            cursor.execute(f"EXPLAIN {how}{statement}", given)
+            plans.append("\n".join(str(row) for row in cursor.fetchall()))
+
+    with edited.database.read() as connection:
+        if not edited.database.is_sqlite:
+            connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it would be best
+            connection.exec_driver_sql("SET enable_bitmapscan = off")
+        event.listen(connection, "before_cursor_execute", explain)
+        uncompared(connection, 5)
+    (plan,) = plans
+    both = "(job_id=? AND id>?)" if edited.database.is_sqlite else "Cond: ((job_id = "
+    assert both in plan, plan
 
 
 def test_a_job_that_is_claimed_meanwhile_is_left_to_its_own_attempt(edited: StewardMeans) -> None:

@@ -391,9 +391,12 @@ def test_backups_drift_and_ends_are_read_from_the_journal(archive: SmallArchive)
     assert found["backup_timestamp_seconds", ()] > 0
     assert found["restore_test_ok", ()] == 0
     assert ("restore_test_timestamp_seconds", ()) not in found
+    assert found["backup_unproven_timestamp_seconds", ()] == found["backup_timestamp_seconds", ()]
     end = labels(kind="certificate", name="archive.example:443")
     assert found["expiry_timestamp_seconds", end] == MOMENT.replace(microsecond=0).timestamp()
     assert found["expiry_timestamp_seconds", labels(kind="token", name="phone")] > 0
+    early = found["expiry_timestamp_seconds", end] - found["expiry_warn_timestamp_seconds", end]
+    assert early == 21 * 86_400
     assert found["drift", labels(thing="schema")] == 1
     assert found["drift", labels(thing="sources")] == 0
     assert found["reader_reports_open", ()] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import gzip
+import json
 import os
 import random
 import sqlite3
@@ -20,11 +21,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from healtharchive.crawl.frontier import Frontier
 from healtharchive.model import schema
 from healtharchive.model.database import Database
 from healtharchive.model.errors import LeaseLost
 from healtharchive.model.holdings import count_sightings
-from healtharchive.model.jobs import list_jobs
+from healtharchive.model.jobs import get_job, list_jobs
 from healtharchive.model.journal import read
 from healtharchive.model.operator import reindex_job
 from healtharchive.model.orders import Command, IndexOrder, Report
@@ -328,6 +330,33 @@ def test_a_lost_database_is_rebuilt_from_the_warcs_alone(archive: Archive, tmp_p
     told = [(job.source, job.campaign, job.status, job.output_dir) for job in jobs]
     assert ("lab-two", "annual-2026", JobStatus.INDEXED, first.output_dir) in told
     assert rebuild(anew.tools(), anew.root, time.monotonic).restored == 0
+
+
+@pytest.mark.parametrize("told_by", ["name", "manifest", "frontier", "frontier elsewhere"])
+def test_a_rebuild_brings_the_token_of_a_restored_job_up_to_its_files(
+    archive: Archive, tmp_path: Path, told_by: str
+) -> None:
+    order = archive.capture(*PAGES)
+    archive.index(order)
+    output, elsewhere = Path(order.output_dir), tmp_path / "elsewhere"
+    listed = output / "warcs" / "manifest.jsonl"
+    if told_by == "name":
+        (output / "warcs" / "lab-crawl-job1-a41-00001.warc.gz.open").write_bytes(b"")
+    elif told_by == "manifest":
+        line = {**json.loads(listed.read_text().splitlines()[0]), "fence": 41}
+        listed.write_text(json.dumps(line) + "\n")
+    else:
+        home = output if told_by == "frontier" else elsewhere
+        home.mkdir(exist_ok=True)
+        (home / "frontier.sqlite").unlink(missing_ok=True)
+        Frontier(home / "frontier.sqlite", 41).close()
+    for expected in (42, 43):  # each rebuild's own attempt takes one
+        rebuild(archive.tools(), archive.root, time.monotonic, lambda job_id: elsewhere)
+        with archive.database.read() as connection:
+            assert get_job(connection, order.job_id).fence == expected
+    with archive.database.read() as connection:
+        told = [each.what for each in read(connection, subject="job", subject_id=order.job_id)]
+    assert told.count("fence_raised") == 1
 
 
 def test_the_index_child_reports_and_ends(archive: Archive, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 
 from healtharchive.crawl.batch import Batch, Capture, FoundUrl, Kind
 from healtharchive.crawl.frontier import Frontier
-from healtharchive.crawl.segments import Segments
+from healtharchive.crawl.segments import Recovery, Segments
 from healtharchive.model.blame import classify
 from healtharchive.model.errors import LeaseLost
+from healtharchive.model.orders import SealedSegment
 from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.record import dns_record, warcinfo
 from healtharchive.warc.segment import OpenSegment, SegmentBroken
@@ -110,6 +112,90 @@ def test_row_21_a_crash_between_the_rename_and_the_commit_of_a_seal_loses_nothin
     (sealed,) = segments.sealed()
     assert sealed.records == 2
     assert sha256_file(segment.final_path)[0] == sealed.sha256
+    frontier.close()
+
+
+def captured(directory: Path, fence: int) -> SealedSegment:
+    """One attempt that seals one segment."""
+    frontier, segments = begin(directory, fence, urls=fence)
+    segment = segments.open_next()
+    segment.append([warcinfo(segment.name, NOW, [("software", f"attempt {frontier.path}")])], 1)
+    confirm(frontier, segment, [1])
+    sealed = segments.seal(segment, NOW)
+    frontier.close()
+    return sealed
+
+
+def test_a_token_that_is_given_twice_replaces_no_file_and_no_name(tmp_path: Path) -> None:
+    first = captured(tmp_path, 2)
+    (tmp_path / "frontier.sqlite").unlink()  # the machine is lost, and the database restored
+    second = captured(tmp_path, 2)
+    assert second.name != first.name
+    assert sha256_file(Path(first.path))[0] == first.sha256
+    Path(second.path).unlink()  # released: its name is in the manifest alone
+    (tmp_path / "frontier.sqlite").unlink()
+    assert captured(tmp_path, 2).name not in (first.name, second.name)
+
+
+def no_links(path: Path, final: Path) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_segment_is_never_named_over_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    for name in ("taken.warc.gz", "free.warc.gz"):
+        segment = OpenSegment(tmp_path, name)
+        segment.append([b"ours"], 1)
+        segment.sync()
+        if name == "taken.warc.gz":
+            segment.final_path.write_bytes(b"the sole copy")
+            with pytest.raises(FileExistsError, match="not replaced"):
+                segment.publish()
+            assert segment.final_path.read_bytes() == b"the sole copy"
+            assert segment.open_path.read_bytes() == b"ours"
+        else:
+            segment.publish()
+            assert segment.final_path.read_bytes() == b"ours"
+            assert not segment.open_path.exists()
+        segment.close()
+
+
+def test_row_21_a_crash_between_the_two_names_of_a_seal_loses_nothing(tmp_path: Path) -> None:
+    frontier, segments = begin(tmp_path, urls=2)
+    segment = segments.open_next()
+    confirm(frontier, segment, [1, 2])
+    os.link(segment.open_path, segment.final_path)
+    frontier.close()
+    frontier, segments = begin(tmp_path, fence=2)
+    (recovery,) = segments.recover(NOW)
+    assert recovery == Recovery(segment.name, 2, 0)
+    assert [each.name for each in (tmp_path / "warcs").glob("*.warc.gz*")] == [segment.name]
+    assert records_in(segment.final_path) == 2
+    frontier.close()
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_recovery_replaces_and_removes_no_file_that_is_not_its_own(
+    tmp_path: Path, written: bool
+) -> None:
+    frontier, segments = begin(tmp_path, urls=2)
+    segment = segments.open_next()
+    confirm(frontier, segment, [1])
+    if not written:
+        segment.open_path.unlink()
+    segment.final_path.write_bytes(b"came back from a target")
+    frontier.close()
+    frontier, segments = begin(tmp_path, fence=2)
+    if written:
+        with pytest.raises(FileExistsError, match="not replaced"):
+            segments.recover(NOW)
+    else:
+        assert segments.recover(NOW) == [Recovery(segment.name, 0, 1)]
+    assert segment.final_path.read_bytes() == b"came back from a target"
     frontier.close()
 
 

@@ -22,6 +22,7 @@ from healtharchive.model.services import (
     Process,
     Service,
     hold,
+    note_start,
     open_holds,
     processes,
 )
@@ -31,7 +32,7 @@ from healtharchive.steward.leases import Leases
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import Told, take_round
 from healtharchive.steward.services import Services
-from healtharchive.work.holder import holder_of
+from healtharchive.work.holder import holder_of, this_holder
 from tests.lab.processes import kill, kill_tree, spawn, wait_for
 from tests.lab.queue import add_job, claim_now
 from tests.lab.stewards import events_about, means_for
@@ -70,13 +71,13 @@ class Lab:
             found = [each for each in processes(connection) if each.pid == pid]
         return found[0] if found else None
 
-    def owe(self, who: str, *, until: timedelta) -> int:
-        """Automation's stop of the worker, as it is written before that."""
+    def owe(self, who: str, *, until: timedelta, service: Service = Service.WORKER) -> int:
+        """Automation's stop of a service, as it is written before that."""
         with self.database.begin() as connection:
             return hold(
                 self.database,
                 connection,
-                Service.WORKER,
+                service,
                 HoldKind.OWED,
                 who=who,
                 why="a stale mount is mended",
@@ -169,6 +170,17 @@ def test_who_stopped_the_worker_is_in_the_reason_for_its_start(lab: Lab) -> None
     assert sender.why in told.step.why
     (started,) = events_about(lab.database, "worker", what="start")
     assert started.caused_by == sender.id
+
+
+def test_a_steward_that_lives_again_settles_the_restart_that_was_owed(lab: Lab) -> None:
+    lab.owe("deploy:1:2:3", until=timedelta(hours=1), service=Service.STEWARD)
+    services = Services(lab.means, starter=lambda: lab)
+    database, actor = lab.database, lab.means.actor
+    assert take_round(services, lab.means) == []
+    with database.begin() as connection:
+        note_start(database, connection, Service.STEWARD, this_holder(), "1.0", actor=actor)
+    assert whats(take_round(services, lab.means)) == ["settle_restart"]
+    assert (lab.holds(), lab.started) == ([], [])
 
 
 # -- leases --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from healtharchive.model.target import Verdict
 from healtharchive.steward.rounds import Told, take_round
 from healtharchive.steward.spool import Spool as SpoolReconciler
 from healtharchive.steward.storage import Storage
+from healtharchive.storage import errand
 from healtharchive.storage.register import note_look
 from tests.lab import objects
 from tests.lab.mounts import tmpfs
@@ -157,6 +159,17 @@ def test_the_disk_is_written_down_every_five_minutes_and_forgotten_after_90_days
     spool.clock.advance(91 * DAY)
     filled(spool, 60.0)
     assert kept("spool_used_percent") == [60.0]
+
+
+def test_the_disk_is_measured_though_nobody_can_say_what_could_go(
+    spool: Spool, cold: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(errand, "run_reading_script", no_room)
+    (told,) = filled(spool, 50.0)
+    assert (told.step.what, told.outcome) == ("measure", "applied")
 
 
 def test_an_old_look_says_nothing_of_now(spool: Spool, cold: Target) -> None:

@@ -36,8 +36,11 @@ HERE, THERE, ALSO = "here", "there", "also"
 PAGES = 8
 DELAY_SECONDS = 0.2  # between two requests of one crawl: a fault comes in the midst of it
 PATIENCE_SECONDS = 150.0
-# A box that is well again is believed sooner than one that nobody waits for.
+# A box that is well again is believed sooner than one that nobody waits for; and one that answers
+# slowly, the machine being busy, is not taken for a dead one: these faults are no silences.
 SETTINGS = {
+    "SILENCE_SECONDS": "20",
+    "PROBE_DEADLINE_SECONDS": "20",
     "SEGMENT_BYTES": "500000",
     "WORKER_JOBS": "3",
     "POLL_SECONDS": "0.2",
@@ -111,11 +114,6 @@ class Boxed:
         """How many URLs of a job are done, as the archive counts them."""
         query = "SELECT urls_done FROM archive_jobs WHERE id = ?"
         return int(self.ask(query, self.jobs[source])[0][0])
-
-    @property
-    def urls(self) -> int:
-        """How many URLs each job has in the end, at least."""
-        return len(self.site.truth.required)
 
     def state(self, target: str = BOX) -> str:
         """The state of a target's breaker."""
@@ -225,7 +223,10 @@ def boxed(*sources: str, pages: int = PAGES, **settings: str) -> Iterator[Boxed]
         undo.callback(unmount_all, directory)
         archive = Archive(directory / "data", {**SETTINGS, **settings})
         archive.data_dir.mkdir()
-        (archive.data_dir / "targets.toml").write_text(target_toml(BOX, directory, server))
+        target = target_toml(BOX, directory, server)
+        patient = target.replace("ServerAliveInterval=2", "ServerAliveInterval=20")
+        assert patient != target
+        (archive.data_dir / "targets.toml").write_text(patient)
         (archive.data_dir / "backend.env").touch()
         made = Boxed(archive, site, directory, server, _queued(archive, site, sources))
         on_box = [each for each in made.jobs if each != HERE]

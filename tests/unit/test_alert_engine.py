@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healtharchive.model.alerts import Alert, AlertState, Sighting
+from healtharchive.settings.quiet import quiet_hours
 from healtharchive.steward.alert_rules import AlertRule, Finding, Found
 from healtharchive.steward.incidents import (
     CALM_SECONDS,
@@ -22,7 +23,7 @@ from healtharchive.steward.incidents import (
     changes,
     notes,
 )
-from healtharchive.steward.quiet import quiet_hours
+from healtharchive.steward.settling import REMEMBERED, SETTLING_SECONDS
 from healtharchive.steward.telling import Occasion, TellingPolicy, tidings
 
 START = datetime(2026, 1, 24, 6, 0, tzinfo=UTC)
@@ -66,13 +67,12 @@ class House:
     def look(self, *findings: Finding, seconds: float = TICK, mute: bool = False) -> None:
         """Time passes, then one look and one chance to tell."""
         self.now += timedelta(seconds=seconds)
-        for note in notes(findings, self.open(), self.now):
+        for note in notes(findings, self.open(), self.now, self.ended()):
             self._write(note)
         lasts = {each.rule.name: each.rule.lasts_seconds for each in findings}
         changed = changes(self.open(), lasts, self.now)
         for each in changed.fires:
-            self.fired.append(each.id)
-            self._set(each.id, state=AlertState.FIRING, fired_at=self.now)
+            self._fire(each)
         for each in changed.over:
             self.over.append(each.id)
             self._set(each.id, state=AlertState.OVER, over_at=self.now)
@@ -94,6 +94,12 @@ class House:
     def open(self) -> list[Alert]:
         return [each for each in self.rows.values() if each.state is not AlertState.OVER]
 
+    def ended(self) -> list[Alert]:
+        """As `ended_alerts` gives them."""
+        since = self.now - REMEMBERED
+        fired = [each for each in self.rows.values() if each.fired_at is not None]
+        return [each for each in fired if each.over_at is not None and each.over_at >= since]
+
     def occasions(self) -> list[str]:
         return [str(occasion) for _, occasion, _ in self.sent]
 
@@ -109,6 +115,21 @@ class House:
             self._set(note.alert.id, state=AlertState.OVER, over_at=self.now)
         else:
             del self.rows[note.alert.id]
+
+    def _fire(self, alert: Alert) -> None:
+        """As `fire_alert` does."""
+        unknown = [
+            each.id
+            for each in self.rows.values()
+            if each.key == alert.key and each.over_at and each.sent_at and not each.over_sent_at
+        ]
+        self.fired.append(max(unknown, default=alert.id))
+        if not unknown:
+            self._set(alert.id, state=AlertState.FIRING, fired_at=self.now)
+            return
+        del self.rows[alert.id]
+        seen = {"seen_at": alert.seen_at, "evidence": alert.evidence}
+        self._set(max(unknown), state=AlertState.FIRING, over_at=None, **seen)
 
     def _begin(self, note: Begun) -> None:
         name, subject, subject_id = note.key
@@ -288,6 +309,72 @@ def test_what_is_over_before_the_morning_is_never_told() -> None:
     assert not house.sent
 
 
+# -- what comes and goes ---------------------------------------------------------------------
+
+
+def flap(house: House, down: float, up: float, hours: float, *, tick: float = 10.0) -> None:
+    began = house.now
+    while (gone := (house.now - began).total_seconds()) < hours * 3600:
+        house.look(*([found(DOWN)] if gone % (down + up) < down else []), seconds=tick)
+
+
+def test_a_target_that_flaps_all_night_is_three_messages_and_one_when_it_stays_well() -> None:
+    house = House()
+    flap(house, down=390, up=120, hours=8)
+    assert house.occasions() == ["problem", "recovery", "problem"]
+    house.looks(1000)
+    assert house.occasions() == ["problem", "recovery", "problem", "recovery"]
+
+
+def test_a_second_outage_is_told_at_once_and_its_end_when_it_has_settled() -> None:
+    house = House()
+    house.looks(600, found(DOWN))
+    house.looks(1200)
+    back_at = house.now
+    house.looks(600, found(DOWN))
+    assert house.sent[-1][:2] == (back_at + timedelta(seconds=130), Occasion.PROBLEM)
+    over_at = house.now
+    house.looks(1200)
+    assert house.occasions() == ["problem", "recovery"] * 2
+    assert house.sent[-1][0] - over_at == timedelta(seconds=CALM_SECONDS + 900)
+
+
+def test_what_comes_back_before_its_end_was_told_is_the_same_incident() -> None:
+    house = House()
+    house.looks(600, found(DOWN))
+    house.looks(60)
+    assert house.over == [1]
+    house.looks(600, found(DOWN))
+    assert house.occasions() == ["problem"]
+    assert [each.id for each in house.open()] == [1]
+    assert house.rows[1].since == START + timedelta(seconds=10)
+
+
+def test_what_comes_back_the_day_after_is_a_new_incident() -> None:
+    house = House()
+    for _ in range(2):
+        house.looks(600, found(DOWN))
+        house.looks(600)
+        house.look(seconds=86_400)
+    assert house.occasions() == ["problem", "recovery"] * 2
+
+
+@given(
+    st.lists(st.tuples(st.integers(60, 3600), st.integers(30, 7200)), min_size=1, max_size=12),
+)
+@settings(max_examples=60, deadline=None)
+def test_however_it_flaps_a_subject_is_a_handful_of_messages_in_eight_hours(
+    phases: Sequence[tuple[int, int]],
+) -> None:
+    house = House()
+    for down, up in itertools.islice(itertools.cycle(phases), 24):
+        flap(house, down, up, (down + up) / 3600, tick=15.0)
+    moments = [at for at, _, _ in house.sent]
+    for first in moments:
+        within = [each for each in moments if first <= each < first + timedelta(hours=8)]
+        assert len(within) <= 9
+
+
 # -- whatever happens ------------------------------------------------------------------------
 
 LOOKS = st.lists(
@@ -311,6 +398,7 @@ def course(looks: Sequence[tuple[bool, bool, bool, float, bool]]) -> House:
         found_now += [found(LONG, explained_by=cause)] if parked else []
         house.look(*found_now, seconds=seconds, mute=mute)
     house.looks(CALM_SECONDS + 200)
+    house.look(seconds=max(SETTLING_SECONDS))
     return house
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from healtharchive.model.expiries import Expiry
 from healtharchive.model.rounds import Round
 from healtharchive.model.services import HoldKind, Service
-from healtharchive.steward.condition import BackupNow, CampaignNow, ExpiryNow, SpoolNow
+from healtharchive.steward.condition import BackupNow, CampaignNow, SpoolNow
 from healtharchive.steward.findings import worth_telling
 from healtharchive.steward.rules import RULES
 from tests.lab.conditions import (
@@ -163,8 +164,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "Expiring",
-        {"expiries": (ExpiryNow("token", "ci", NOW + timedelta(days=20)),)},
-        {"expiries": (ExpiryNow("token", "ci", NOW + timedelta(days=22)),)},
+        {"expiries": (Expiry("token", "ci", NOW + timedelta(days=20)),)},
+        {"expiries": (Expiry("token", "ci", NOW + timedelta(days=22)),)},
     ),
     (
         "DeployLocked",
@@ -208,9 +209,42 @@ def test_a_steward_that_made_no_backup_is_asked_for_one_only_when_it_had_the_tim
     assert names(found_in(healthy(backup=none), backup_every_seconds=3600)) == ["BackupOld"]
 
 
+def test_backups_that_nobody_could_restore_for_two_weeks_are_an_alert() -> None:
+    def unproven(days: float) -> BackupNow:
+        return BackupNow(NOW, "", None, "", unproven_since=ago(days=days))
+
+    assert found_in(healthy(backup=unproven(13.9))) == []
+    assert names(found_in(healthy(backup=unproven(14.1)))) == ["RestoreFailed"]
+    assert found_in(healthy(backup=unproven(14.1)), restore_test_days=8.0) == []
+
+
 def test_an_overdue_restart_of_what_runs_again_is_no_alert() -> None:
     back = replace(with_services()[Service.WORKER], holds=(OWED,))
     assert found_in(healthy(services=with_services(back))) == []
+
+
+def test_a_certificate_out_of_sight_is_told_with_its_reason_and_its_last_known_end() -> None:
+    known = Expiry(
+        "certificate",
+        "a:443",
+        NOW + timedelta(days=90),
+        unseen_since=ago(hours=3),
+        trouble="Connection refused",
+    )
+    typo = Expiry("certificate", "a.pem", None, unseen_since=NOW, trouble="it is neither")
+    fresh = replace(known, unseen_since=ago(hours=1))
+    first, second = found_in(healthy(expiries=(known, fresh, typo)))
+    assert names([first, second]) == ["Expiring", "Expiring"]
+    assert "a:443 ends on" in first.found.sentence
+    assert f"since {ago(hours=3):%Y-%m-%d %H:%M}Z: Connection refused" in first.found.sentence
+    assert second.found.sentence.endswith(f"since {NOW:%Y-%m-%d %H:%M}Z: it is neither.")
+
+
+def test_a_token_is_told_of_in_the_second_half_of_its_life() -> None:
+    new = Expiry("token", "week", NOW + timedelta(days=6), began_at=ago(days=1))
+    old = Expiry("token", "old-week", NOW + timedelta(days=3), began_at=ago(days=4))
+    (only,) = found_in(healthy(expiries=(new, old)))
+    assert only.found.subject_id == "old-week"
 
 
 def test_a_pause_whose_time_is_over_covers_nothing() -> None:

@@ -306,8 +306,6 @@ def test_hours_zones_and_days_that_are_none(tmp_path: Path) -> None:
     assert of() == {}
     well = {"quiet_hours": "22:00-07:00", "quiet_zone": "Europe/Berlin", "edition_on": "01-15"}
     assert of(**well) == {"quiet hours": Level.OK, "editions": Level.OK}
-    assert of(quiet_hours="22-7")["quiet hours"] is Level.FAIL
-    assert of(quiet_hours="22:00-07:00", quiet_zone="Mars/North")["quiet hours"] is Level.FAIL
     assert of(edition_on="02-30")["editions"] is Level.FAIL
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from healtharchive.model.expiries import SEEN, UNSEEN, UNWATCHED, Expiry
 from healtharchive.model.told import Told
 from healtharchive.steward.expiry import (
-    SEEN,
-    UNSEEN,
-    UNWATCHED,
     Look,
     look_at,
     order_for,
@@ -116,3 +114,34 @@ def test_a_place_out_of_reach_is_told_once_a_day_and_one_out_of_the_settings_onc
     assert whats(away, told(UNSEEN, 25, why="it is away")) == [UNSEEN]
     assert [each.what for each in plan([], told(SEEN, 1), NOW)] == [UNWATCHED]
     assert plan([], told(UNWATCHED, 1), NOW) == []
+
+
+# -- from when on somebody should know -------------------------------------------------------
+
+
+def ago(**age: float) -> datetime:
+    return NOW - timedelta(**age)
+
+
+def test_a_warning_is_due_some_days_before_the_end() -> None:
+    assert Expiry("certificate", "/a", ENDS).warn_at(21.0) == ENDS - timedelta(days=21)
+
+
+@pytest.mark.parametrize(("life", "early"), [(7, 3.5), (21, 10.5), (42, 21), (90, 21)])
+def test_a_token_is_warned_of_in_the_second_half_of_its_life_only(life: int, early: float) -> None:
+    token = Expiry("token", "ci", ENDS, began_at=ENDS - timedelta(days=life))
+    assert token.warn_at(21.0) == ENDS - timedelta(days=early)
+
+
+def test_what_could_never_be_looked_at_is_told_at_once() -> None:
+    typo = Expiry("certificate", "archive.exmaple", None, unseen_since=NOW, trouble="it is neither")
+    assert typo.warn_at(21.0) == NOW
+    assert typo.ends_soon_at(21.0) is None
+
+
+def test_what_was_seen_before_is_told_when_it_stays_out_of_sight_or_ends_soon() -> None:
+    def warn_at(ends_at: datetime) -> datetime | None:
+        return Expiry("certificate", "/a", ends_at, unseen_since=NOW).warn_at(21.0)
+
+    assert warn_at(ENDS) == NOW + timedelta(hours=2)
+    assert warn_at(NOW + timedelta(days=20)) == ago(days=1)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healtharchive.model.errors import BadInput
-from healtharchive.steward.quiet import quiet_hours
+from healtharchive.model.errors import SetupError
+from healtharchive.settings.quiet import quiet_hours
 
 
 def at(text: str) -> datetime:
@@ -57,14 +57,14 @@ def test_the_hours_and_their_opposite_share_the_day(minutes: int) -> None:
 
 @pytest.mark.parametrize("hours", ["22", "22:00", "25:00-07:00", "22:60-7:00", "07:00-07:00", "x"])
 def test_nonsense_is_one_sentence_with_its_cure(hours: str) -> None:
-    with pytest.raises(BadInput, match="HEALTHARCHIVE_QUIET_HOURS") as caught:
+    with pytest.raises(SetupError, match="HEALTHARCHIVE_QUIET_HOURS") as caught:
         quiet_hours(hours, "UTC")
     assert caught.value.cure
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
 def test_a_zone_that_is_none_is_one_sentence(zone: str) -> None:
-    with pytest.raises(BadInput, match="HEALTHARCHIVE_QUIET_ZONE"):
+    with pytest.raises(SetupError, match="HEALTHARCHIVE_QUIET_ZONE"):
         quiet_hours("22:00-07:00", zone)
 
 

@@ -144,6 +144,22 @@ def test_pages_are_started_again_where_they_ran_in_a_unit_but_not_in_a_terminal(
     assert whats(replace(seen, last=process(90_000, "healtharchive-serve.service"))) == []
 
 
+def test_pages_whose_pause_has_ended_are_started_however_long_it_was() -> None:
+    last = process(90_000, "healtharchive-serve.service")
+    seen = replace(DOWN, service=Service.SERVE, waiting=0, last=last)
+    assert whats(replace(seen, holds=(pause(),))) == []
+    assert whats(replace(seen, resumed_at=ago(5))) == ["start"]
+    assert whats(replace(seen, resumed_at=ago(90_000))) == []
+
+
+def test_a_steward_settles_that_its_restart_was_owed_and_starts_no_other() -> None:
+    holds = (owed(until=-30),)
+    seen = replace(DOWN, service=Service.STEWARD, holds=holds)
+    assert whats(replace(seen, living_since=ago(5))) == ["settle_restart"]
+    assert whats(seen) == []
+    assert whats(replace(seen, holds=())) == []
+
+
 @pytest.mark.parametrize(
     ("unit", "started"),
     [

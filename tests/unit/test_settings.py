@@ -238,3 +238,24 @@ def test_unreadable_env_file_is_an_error() -> None:
         with as_nobody(), pytest.raises(SetupError, match="cannot even see whether"):
             load({}, env_file=file)
         Path(directory).chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ({"quiet_hours": "22-7"}, "HEALTHARCHIVE_QUIET_HOURS is '22-7'"),
+        (
+            {"quiet_hours": "22:00-07:00", "quiet_zone": "Mars"},
+            "HEALTHARCHIVE_QUIET_ZONE is 'Mars'",
+        ),
+        ({"notify_urls": "json://a/b c3cr3t"}, "Address 2 in HEALTHARCHIVE_NOTIFY_URLS .* is none"),
+        ({"heartbeat_url": "c3cr3t"}, "Address 1 in HEALTHARCHIVE_HEARTBEAT_URL .* is none"),
+    ],
+)
+def test_what_would_stop_the_alerts_is_refused_when_it_is_loaded(
+    written: dict[str, str], sentence: str, env_file: Path
+) -> None:
+    with pytest.raises(SetupError, match=sentence) as caught:
+        load({variable_of(name): text for name, text in written.items()}, env_file=env_file)
+    assert caught.value.cure
+    assert "c3cr3t" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from healtharchive.steward.spool import TIDYING, Disk, Observed, Removable, Rubbish, is_local, plan
+from healtharchive.model.errors import SetupError
+from healtharchive.steward.spool import (
+    TIDYING,
+    Disk,
+    Observed,
+    Removable,
+    Rubbish,
+    ask_tidier,
+    is_local,
+    plan,
+)
 from healtharchive.storage.mountinfo import read_mounts
 from tests.lab.workers import settings_for
 
@@ -117,7 +128,8 @@ def made(path: Path, age_days: float) -> None:
 
 def tidier(order: dict[str, Any]) -> Any:
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(TIDYING), json.dumps(order)],
+        [sys.executable, "-I", "-S", str(TIDYING)],
+        input=json.dumps(order).encode(),
         capture_output=True,
         check=True,
         timeout=30,
@@ -164,6 +176,27 @@ def test_removing_takes_what_is_named_and_refuses_every_other_name(home: Path) -
         assert answer["removed"] == 0
         assert "not ours" in answer["trouble"]
     assert frontier.exists()
+
+
+def test_the_paths_of_thousands_of_logs_are_no_longer_than_an_order_may_be(home: Path) -> None:
+    log = str(home / "jobs/hc/1/crawler.log")
+    logs = [log, *(f"/nowhere/{number:04d}/{'x' * 100}/crawler.log" for number in range(3000))]
+    order = {
+        "look": {"wacz": "", "evidence": "", "logs": logs},
+        "now": NOW.timestamp(),
+        "older": {"wacz": DAY, "evidence": DAY, "logs": DAY},
+        "most": 40,
+    }
+    assert [each["path"] for each in ask_tidier(order)["found"]] == [log]
+
+
+def test_a_tidier_that_cannot_be_started_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", no_room)
+    with pytest.raises(SetupError, match="did not end well"):
+        ask_tidier({})
 
 
 def test_a_link_is_never_followed_to_what_it_leads_to(home: Path) -> None:

@@ -57,6 +57,7 @@ def test_a_torn_tail_costs_only_what_it_tore(
     whole = unsealed.path.read_bytes()
     length = data.draw(st.integers(0, len(whole)))
     old, final = scratch / "old", scratch / "torn.warc.gz"
+    final.unlink(missing_ok=True)
     old.write_bytes(whole[:length])
     salvaged = salvage(old, final, unsealed.spans)
     kept = [each for each in unsealed.spans if each.offset + each.length <= length]
@@ -73,6 +74,7 @@ def test_damage_costs_only_the_span_it_hit(
     position = data.draw(st.integers(0, len(whole) - 1))
     whole[position] ^= data.draw(st.integers(1, 255))
     old, final = scratch / "old", scratch / "damaged.warc.gz"
+    final.unlink(missing_ok=True)
     old.write_bytes(whole)
     salvaged = salvage(old, final, unsealed.spans)
     hit = next(each for each in unsealed.spans if position < each.offset + each.length)
@@ -94,6 +96,18 @@ def test_only_the_confirmed_spans_are_copied(unsealed: Recording, tmp_path: Path
     assert [each.id for each in salvaged.moved] == [0, 3, 5]
     for span in salvaged.moved:
         assert span_bytes(final, span) == span_bytes(unsealed.path, unsealed.spans[span.id])
+
+
+def test_a_salvage_may_be_repeated_and_replaces_no_other_file(
+    unsealed: Recording, tmp_path: Path
+) -> None:
+    final = tmp_path / "new.warc.gz"
+    salvaged = salvage(unsealed.path, final, unsealed.spans)
+    assert salvage(unsealed.path, final, unsealed.spans) == salvaged
+    assert list(tmp_path.iterdir()) == [final]
+    with pytest.raises(FileExistsError, match="not replaced"):
+        salvage(unsealed.path, final, unsealed.spans[:1])
+    assert final.stat().st_size == salvaged.size_bytes
 
 
 def span_of(*members: bytes, records: int | None = None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,7 @@ def rebuild(
     from healtharchive.search.index import SearchIndex
     from healtharchive.search.pipeline import Tools
     from healtharchive.search.rebuild import rebuild as make_anew
+    from healtharchive.work.order import state_dir_of
 
     session = begin()
     fetched = () if source is None else _retrieve(session, source)
@@ -74,7 +76,8 @@ def rebuild(
     heard = _Heard()
     tools = Tools(session.database, index, this_process(), heard.hear, lambda: None)
     with progress.shown(heard.standing):
-        done = make_anew(tools, session.settings.jobs_root, session.clock.monotonic)
+        home_of = partial(state_dir_of, session.settings)
+        done = make_anew(tools, session.settings.jobs_root, session.clock.monotonic, home_of)
     if source is not None:
         _note_copies(session, source, fetched)
     if as_json:

@@ -8,22 +8,14 @@ from contextlib import contextmanager
 
 import typer
 
-from healtharchive.cli import workers
+from healtharchive.cli import serving, workers
 from healtharchive.cli.session import Session, begin
 
 app = typer.Typer()
 PANEL = "Running"
 STEWARD_SECONDS = 10.0  # for its looks and its shipping to end
 app.add_typer(workers.app, name="worker", rich_help_panel=PANEL)
-
-
-@app.command(rich_help_panel=PANEL)
-def serve() -> None:
-    """Serve the web pages and the API until SIGTERM or Ctrl-C."""
-    from healtharchive.web.server import serve as serve_pages
-
-    session = begin()
-    raise typer.Exit(serve_pages(session.settings, session.database))
+app.add_typer(serving.app, name="serve", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)

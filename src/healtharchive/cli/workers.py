@@ -50,7 +50,7 @@ def pause(
     from healtharchive.model.journal import this_process
     from healtharchive.model.pausing import declare_pause, pause_now
 
-    why = _reason(reason)
+    why = given_reason(reason)
     length = parse_span(span) if span else None
     session = begin()
     with session.database.begin() as connection:
@@ -78,7 +78,7 @@ def resume(reason: Reason = "an operator asked", as_json: Json = False) -> None:
     from healtharchive.model.journal import this_process
     from healtharchive.model.pausing import end_pauses
 
-    why = _reason(reason)
+    why = given_reason(reason)
     session = begin()
     with session.database.begin() as connection:
         ended = end_pauses(session.database, connection, why, actor=this_process())
@@ -107,7 +107,7 @@ def stop(
     from healtharchive.model.journal import this_process
     from healtharchive.work.owing import ending, stop_workers, who_owes
 
-    why = _reason(reason)
+    why = given_reason(reason)
     seconds = parse_span(span).total_seconds()
     if not 0 < seconds <= LONGEST_STOP_SECONDS:
         raise BadInput(
@@ -132,7 +132,7 @@ def stop(
     print(render.safe(f"Its restart is owed by {owed.who}, from {owed.until:%H:%M:%S}Z on."))
 
 
-def _reason(text: str) -> str:
+def given_reason(text: str) -> str:
     said = " ".join(text.split())
     if not said or len(said) > LONGEST_REASON:
         raise BadInput(

@@ -16,8 +16,8 @@ from healtharchive.model.layout import MANIFEST_NAME
 from healtharchive.model.orders import SealedSegment
 from healtharchive.model.states import SEGMENT_TRANSITIONS, SegmentEvent, SegmentState, step
 from healtharchive.warc.digest import sha256_file
-from healtharchive.warc.salvage import Salvaged, Span, salvage, take
-from healtharchive.warc.segment import OpenSegment, fsync_directory
+from healtharchive.warc.salvage import COPY_SUFFIX, TAKEN_SUFFIX, Salvaged, Span, salvage, take
+from healtharchive.warc.segment import OPEN_SUFFIX, OpenSegment, fsync_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class Recovery:
 class Segments:
     """The WARC files of a job: `directory` holds them and their manifest.
 
-    Names are unique by attempt: `PREFIX-a{fence}-{serial}.warc.gz`.
+    Names are unique by attempt: `PREFIX-a{fence}-{serial}.warc.gz`. After a restored database an
+    attempt may get a token that was given before: a name that a file or the manifest has is passed
+    over.
     """
 
     def __init__(self, frontier: Frontier, directory: Path, prefix: str) -> None:
@@ -41,17 +43,30 @@ class Segments:
         self.prefix = prefix
         self._serial = 0
         directory.mkdir(parents=True, exist_ok=True)
+        self._listed = _listed_in(directory / MANIFEST_NAME)
 
     def open_next(self) -> OpenSegment:
         """A new segment. The frontier knows of it before the file exists."""
-        self._serial += 1
-        name = f"{self.prefix}-a{self.frontier.fence}-{self._serial:05d}.warc.gz"
+        name = self._next_name()
+        while self._is_taken(name):
+            name = self._next_name()
         with self.frontier.fenced() as db:
             db.execute(
                 "INSERT INTO segments (name, fence, serial, state) VALUES (?,?,?,?)",
                 (name, self.frontier.fence, self._serial, SegmentState.OPEN),
             )
         return OpenSegment(self.directory, name)
+
+    def _next_name(self) -> str:
+        self._serial += 1
+        return f"{self.prefix}-a{self.frontier.fence}-{self._serial:05d}.warc.gz"
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether it names what another attempt wrote, though its file may be elsewhere by now."""
+        if name in self._listed:
+            return True
+        ends = ("", OPEN_SUFFIX, TAKEN_SUFFIX, COPY_SUFFIX)
+        return any(os.path.lexists(self.directory / f"{name}{end}") for end in ends)
 
     def seal(self, segment: OpenSegment, at: datetime) -> SealedSegment:
         """Seal a segment whose every record is confirmed.
@@ -138,13 +153,12 @@ class Segments:
             with self.frontier.fenced() as db:
                 self._mark_sealed(db, name, sha256, size, records, at)
             return Recovery(name, records, 0)
-        source = taken or final
-        if not source.exists() or not spans:
-            return self._forget(name, source, spans)
-        result = salvage(source, final, spans)
+        if taken is None or not spans:
+            # What has its final name here is another's, and stays.
+            return self._forget(name, taken, spans)
+        result = salvage(taken, final, spans)
         requeued = self._keep_salvaged(name, result, at)
-        if taken is not None:
-            taken.unlink(missing_ok=True)
+        taken.unlink(missing_ok=True)
         return Recovery(name, result.records, requeued)
 
     def _spans(self, name: str) -> list[Span]:
@@ -155,12 +169,13 @@ class Segments:
         )
         return [Span(*row) for row in rows]
 
-    def _forget(self, name: str, source: Path, spans: Sequence[Span]) -> Recovery:
+    def _forget(self, name: str, taken: Path | None, spans: Sequence[Span]) -> Recovery:
         """The file is gone, or nothing in it was ever confirmed."""
         with self.frontier.fenced() as db:
             requeued = _requeue(db, spans)
             db.execute("DELETE FROM segments WHERE name = ?", (name,))
-        source.unlink(missing_ok=True)
+        if taken is not None:
+            taken.unlink(missing_ok=True)
         return Recovery(name, 0, requeued)
 
     def _keep_salvaged(self, name: str, result: Salvaged, at: datetime) -> int:
@@ -214,6 +229,15 @@ def _requeue(db: sqlite3.Connection, lost: Sequence[Span]) -> int:
             requeued += changed.rowcount
             db.execute("DELETE FROM captures WHERE id = ?", (capture_id,))
     return requeued
+
+
+def _listed_in(manifest: Path) -> frozenset[str]:
+    """The names that a manifest has; none when it is not there."""
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(str(json.loads(line)["name"]) for line in lines)
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:

@@ -12,7 +12,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from healtharchive.model.tables import actions
 from healtharchive.model.tables_operation import alerts, reconcilers
@@ -91,13 +102,19 @@ def open_alerts(connection: Connection) -> list[Alert]:
 
 
 def alerts_to_tell(connection: Connection) -> list[Alert]:
-    """Every alert of which people may have to be told: it fires, or its end was not told yet."""
+    """Every alert that is not over, and those whose end was not told yet."""
     ended = and_(
         alerts.c.state == AlertState.OVER,
         alerts.c.sent_at.is_not(None),
         alerts.c.over_sent_at.is_(None),
     )
-    return _ask(connection, or_(alerts.c.state == AlertState.FIRING, ended))
+    return _ask(connection, or_(alerts.c.state != AlertState.OVER, ended))
+
+
+def ended_alerts(connection: Connection, since: datetime) -> list[Alert]:
+    """Every alert that fired and is over since then, the oldest first."""
+    fired = (alerts.c.state == AlertState.OVER, alerts.c.fired_at.is_not(None))
+    return _ask(connection, and_(*fired, alerts.c.over_at >= since))
 
 
 def newest_alerts(connection: Connection, limit: int = 100) -> list[Alert]:
@@ -134,8 +151,17 @@ def drop_alert(connection: Connection, alert_id: int) -> None:
 
 
 def fire_alert(connection: Connection, alert_id: int, now: datetime) -> bool:
-    """It has lasted long enough; False when it is not pending any more."""
+    """It has lasted long enough; False when it is not pending any more.
+
+    If people still think that the last one of its key goes on, it does: they are told no second.
+    """
     pending = (alerts.c.id == alert_id, alerts.c.state == AlertState.PENDING)
+    row = connection.execute(select(alerts).where(*pending)).one_or_none()
+    if row is None:
+        return False
+    if _resume(connection, _alert(row)):
+        drop_alert(connection, alert_id)
+        return True
     fired = update(alerts).where(*pending).values(state=AlertState.FIRING, fired_at=now)
     return connection.execute(fired).rowcount == 1
 
@@ -152,8 +178,11 @@ def note_told(connection: Connection, alert_ids: Sequence[int], now: datetime) -
 
 
 def note_end_told(connection: Connection, alert_ids: Sequence[int], now: datetime) -> None:
-    """People know that these are over."""
-    connection.execute(update(alerts).where(alerts.c.id.in_(alert_ids)).values(over_sent_at=now))
+    """People know that these are over. What goes on again by now is to be told anew."""
+    told = alerts.c.id.in_(alert_ids)
+    over = alerts.c.state == AlertState.OVER
+    connection.execute(update(alerts).where(told, over).values(over_sent_at=now))
+    connection.execute(update(alerts).where(told, ~over).values(sent_at=None))
 
 
 def done_between(
@@ -182,6 +211,23 @@ def _about(alert: Alert) -> ColumnElement[bool]:
 def _ask(connection: Connection, condition: ColumnElement[bool]) -> list[Alert]:
     query = select(alerts).where(condition).order_by(alerts.c.id)
     return [_alert(row) for row in connection.execute(query)]
+
+
+def _resume(connection: Connection, again: Alert) -> bool:
+    """Whether an alert of the same key is over and nobody knows that; it fires again then."""
+    name, subject, subject_id = again.key
+    before = select(func.max(alerts.c.id)).where(
+        alerts.c.name == name,
+        alerts.c.subject == subject,
+        alerts.c.subject_id == subject_id,
+        alerts.c.state == AlertState.OVER,
+        alerts.c.sent_at.is_not(None),
+        alerts.c.over_sent_at.is_(None),
+    )
+    seen = Sighting(again.severity, again.summary, again.evidence, again.inhibited_by)
+    moments = {"state": AlertState.FIRING, "seen_at": again.seen_at, "over_at": None}
+    resumed = update(alerts).where(alerts.c.id == before.scalar_subquery())
+    return connection.execute(resumed.values({**moments, **_columns(seen)})).rowcount == 1
 
 
 def _open(alert_id: int) -> tuple[ColumnElement[bool], ...]:

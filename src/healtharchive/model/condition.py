@@ -28,7 +28,7 @@ from healtharchive.model.tables import (
     sources,
     targets,
 )
-from healtharchive.model.tables_operation import services, tokens
+from healtharchive.model.tables_operation import services
 
 TALK = ("alert", "people", "heartbeat")  # what tells of things; actions are what changes them
 LONGEST_PID = 10  # digits
@@ -258,14 +258,6 @@ def last_attempt_to(
         actions.c.what == what, actions.c.subject == subject, actions.c.subject_id == subject_id
     )
     return connection.execute(query.order_by(actions.c.id.desc()).limit(1)).one_or_none()
-
-
-def token_ends(connection: Connection) -> list[tuple[str, datetime]]:
-    """Every token that is not revoked and ends on a day."""
-    query = select(tokens.c.name, tokens.c.expires_at).where(
-        tokens.c.revoked_at.is_(None), tokens.c.expires_at.is_not(None)
-    )
-    return [(row.name, row.expires_at) for row in connection.execute(query.order_by(tokens.c.id))]
 
 
 def open_reports(connection: Connection) -> tuple[int, datetime | None]:

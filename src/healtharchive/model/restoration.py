@@ -95,6 +95,33 @@ def restore_job(database: Database, connection: Connection, lost: LostJob, *, ac
     return job
 
 
+def lift_fence(
+    database: Database, connection: Connection, job: Job, fence: int, *, actor: Actor
+) -> None:
+    """Bring a job's token up to one that was given already; nothing when it is that high.
+
+    A restored database may be older than the files: the next attempt would get a token, and with
+    it the file names, of an attempt that it does not know.
+    """
+    raised = connection.execute(
+        update(archive_jobs)
+        .where(archive_jobs.c.id == job.id, archive_jobs.c.fence < fence)
+        .values(fence=fence)
+    )
+    if not raised.rowcount:
+        return
+    record(
+        connection,
+        at=database.now(connection),
+        actor=actor,
+        subject="job",
+        subject_id=job.id,
+        what="fence_raised",
+        why="attempts that the database does not know left files",
+        evidence={"before": job.fence, "fence": fence},
+    )
+
+
 def restore_kept_job(
     database: Database, connection: Connection, kept: KeptJob, *, actor: Actor
 ) -> Job:

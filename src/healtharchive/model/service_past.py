@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
-from healtharchive.model.services import Process, Service
+from healtharchive.model.services import HoldKind, Process, Service
 from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs, events
-from healtharchive.model.tables_operation import services
+from healtharchive.model.tables_operation import service_holds, services
 
 RUNS_ONE = "runs_one"  # the event of a process that runs one job by its number, not the queue
 # What waits for a worker, now or at its time.
@@ -44,6 +45,23 @@ def standing_processes(connection: Connection, service: Service) -> list[Process
     """
     query = _standing(service).where(services.c.stopped_at.is_(None)).order_by(services.c.id)
     return [Process(*row) for row in connection.execute(query)]
+
+
+def resumed_at(connection: Connection, service: Service, host: str) -> datetime | None:
+    """When the last pause of the service on a machine ended; None when there was none."""
+    columns = service_holds.c
+    query = (
+        select(columns.ended_at)
+        .where(
+            columns.service == service,
+            columns.kind == HoldKind.PAUSE,
+            columns.host.in_(("", host)),
+            columns.ended_at.is_not(None),
+        )
+        .order_by(columns.ended_at.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
 
 
 def runs_one() -> ColumnElement[bool]:

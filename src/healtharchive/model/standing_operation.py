@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, case, func, select
 
 from healtharchive.model.alerts import AlertState
-from healtharchive.model.condition import open_reports, token_ends
+from healtharchive.model.condition import open_reports
+from healtharchive.model.expiries import Expiry, expiries
 from healtharchive.model.measures import Measure
+from healtharchive.model.restore_tests import RestoreTests, restore_tests
 from healtharchive.model.rounds import Round, list_rounds
 from healtharchive.model.services import (
     Hold,
@@ -27,7 +29,6 @@ from healtharchive.model.told import last_of_each
 
 RECOVER = "recover"
 SPOOL_MEASURES = ("spool_used_percent", "spool_free_bytes", "spool_total_bytes")
-SEEN_LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +56,6 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Expiry:
-    """Something that ends on a day: a certificate or a token."""
-
-    kind: str
-    name: str
-    ends_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class SpoolStanding:
     """The disk under jobs_root, as it was measured last."""
 
@@ -87,7 +79,8 @@ class OperationStanding:
     actions: Mapping[tuple[str, str, str, str], int]
     events: int
     backup: Tried
-    restore: Tried
+    restore: Tried  # of the newest backup
+    unproven_since: datetime | None
     expiries: Sequence[Expiry]
     drift: Mapping[str, bool]
     open_reports: int
@@ -100,6 +93,7 @@ def operation_standing(
     """How the operation stands now."""
     newest = select(func.coalesce(func.max(events.c.id), 0))
     tried = _database_events(connection)
+    tests = restore_tests(connection)
     drift = last_of_each(connection, "drift", ("found", "over"))
     return OperationStanding(
         services=_services(connection, now, living_seconds),
@@ -108,8 +102,9 @@ def operation_standing(
         actions=_actions(connection),
         events=int(connection.execute(newest).scalar_one()),
         backup=_tried(tried, "backup"),
-        restore=_tried(tried, "restore_test"),
-        expiries=_expiries(connection, now),
+        restore=_restore(tests),
+        unproven_since=tests.unproven_since,
+        expiries=expiries(connection, now),
         drift={thing: each.what == "found" for thing, each in drift.items()},
         open_reports=open_reports(connection)[0],
         spool=_spool(connection),
@@ -197,22 +192,16 @@ def _database_events(connection: Connection) -> dict[str, tuple[int, datetime]]:
     return {what: (int(number), at) for what, number, at in rows}
 
 
+def _restore(tests: RestoreTests) -> Tried:
+    good_at = tests.good.at if tests.good is not None else None
+    return Tried(good_at, None if tests.last is None else tests.failed is None)
+
+
 def _tried(found: Mapping[str, tuple[int, datetime]], what: str) -> Tried:
     good, bad = found.get(what), found.get(f"{what}_failed")
     if good is None:
         return Tried(None, None if bad is None else False)
     return Tried(good[1], bad is None or bad[0] < good[0])
-
-
-def _expiries(connection: Connection, now: datetime) -> list[Expiry]:
-    """Tokens, and the certificates that are still looked at: that is done every day."""
-    found = [Expiry("token", name, ends_at) for name, ends_at in token_ends(connection)]
-    for each in last_of_each(connection, "expiry", ("seen", "unwatched")).values():
-        if each.what != "seen" or each.at < now - SEEN_LATELY:
-            continue
-        kind, _, name = each.subject_id.partition(":")
-        found.append(Expiry(kind, name, datetime.fromisoformat(each.evidence["ends_at"])))
-    return found
 
 
 # -- the disk ------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ captures = Table(
     Column("suppressed_by", Id, ForeignKey("suppressions.id")),  # not null: nobody is shown it
     UniqueConstraint("segment_id", "record_offset"),
     Index("ix_captures_url_key", "url_key", "captured_at"),
-    Index("ix_captures_job_id", "job_id"),
+    Index("ix_captures_job_id", "job_id", "id"),
     Index("ix_captures_payload_digest", "payload_digest"),
     Index("ix_captures_suppressed_by", "suppressed_by", "segment_id"),
 )

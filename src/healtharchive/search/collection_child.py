@@ -20,7 +20,7 @@ from healtharchive.search.stored import OutOfReach
 from healtharchive.settings import load, open_database
 
 SAY_SECONDS = 0.5
-COMMAND = (sys.executable, "-m", "healtharchive.search.collection_child")
+COMMAND = (sys.executable, "-P", "-m", "healtharchive.search.collection_child")
 
 
 @dataclass(frozen=True, slots=True)

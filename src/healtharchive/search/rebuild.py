@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from healtharchive.crawl.frontier_schema import connect
 from healtharchive.model.attempts import Ending, Work
 from healtharchive.model.captures import mark_unindexed
 from healtharchive.model.kept_list import KEPT_NAME
-from healtharchive.model.layout import WARCS_NAME
+from healtharchive.model.layout import FRONTIER_NAME, WARCS_NAME
 from healtharchive.model.leases import ClaimTerms, claim, finish, heartbeat
 from healtharchive.model.operator import reindex_job
 from healtharchive.model.orders import IndexOrder, SealedSegment
-from healtharchive.model.restoration import LostJob, job_in, jobs_that_are, restore_job
+from healtharchive.model.restoration import (
+    LostJob,
+    job_in,
+    jobs_that_are,
+    lift_fence,
+    restore_job,
+)
 from healtharchive.model.states import JobEvent, JobStatus
 from healtharchive.search.compare.edition import compare_after
 from healtharchive.search.manifest import manifest
@@ -44,16 +53,22 @@ class Rebuilt:
     unknown: tuple[str, ...]
 
 
-def rebuild(tools: Tools, jobs_root: Path, clock: Callable[[], float]) -> Rebuilt:
+def rebuild(
+    tools: Tools,
+    jobs_root: Path,
+    clock: Callable[[], float],
+    home_of: Callable[[int], Path] | None = None,
+) -> Rebuilt:
     """Restore the rows of jobs whose files are there, empty the index, and index all again.
 
     Jobs that another process holds meanwhile are left to it. What it does is safe to repeat;
-    until it ends, searches find less. `clock` gives monotonic seconds.
+    until it ends, searches find less. `clock` gives monotonic seconds; `home_of` says where
+    the frontier of a job is when it is not beside the WARC files.
     """
     kept = jobs_root / KEPT_NAME
     if kept.exists():  # before anything is stored: nothing of it is shown for a moment
         restore(tools.database, read_list(kept), actor=tools.actor)
-    restored, unknown = _restore(tools, jobs_root)
+    restored, unknown = _restore(tools, jobs_root, home_of)
     tools.index.clear()
     with tools.database.begin() as connection:
         mark_unindexed(connection)
@@ -89,8 +104,13 @@ def _last_sealed(output_dir: Path) -> str:
     )
 
 
-def _restore(tools: Tools, jobs_root: Path) -> tuple[int, tuple[str, ...]]:
-    """Rows for the job directories that the database does not know."""
+def _restore(
+    tools: Tools, jobs_root: Path, home_of: Callable[[int], Path] | None
+) -> tuple[int, tuple[str, ...]]:
+    """Rows for the job directories that the database does not know; tokens for those it does.
+
+    A restored database is older than the files, and so are the tokens in it.
+    """
     restored = 0
     unknown: list[str] = []
     for directory in sorted(jobs_root.glob(f"*/*/{WARCS_NAME}")):
@@ -98,11 +118,15 @@ def _restore(tools: Tools, jobs_root: Path) -> tuple[int, tuple[str, ...]]:
         names = [SEGMENT_NAME.fullmatch(each.name) for each in files]
         unknown += [str(f) for f, name in zip(files, names, strict=True) if name is None]
         known = [name for name in names if name is not None]
-        if not known:
-            continue
-        lost = _lost_job(directory.parent, known)
+        output_dir = directory.parent
         with tools.database.begin() as connection:
-            if job_in(connection, lost.output_dir) is None:
+            job = job_in(connection, str(output_dir))
+            if job is not None:
+                homes = (output_dir, home_of(job.id)) if home_of else (output_dir,)
+                fence = _highest_fence(output_dir, homes)
+                lift_fence(tools.database, connection, job, fence, actor=tools.actor)
+            elif known:
+                lost = _lost_job(output_dir, known)
                 restore_job(tools.database, connection, lost, actor=tools.actor)
                 restored += 1
     return restored, tuple(unknown)
@@ -117,9 +141,33 @@ def _lost_job(output_dir: Path, names: list[re.Match[str]]) -> LostJob:
         source=source,
         campaign=None if campaign == NO_CAMPAIGN else campaign,
         output_dir=str(output_dir),
-        fence=max(int(each.group("fence")) for each in names),
+        fence=_highest_fence(output_dir, (output_dir,)),
         captured_at=datetime.fromtimestamp(output_dir.stat().st_mtime, UTC),
     )
+
+
+def _highest_fence(output_dir: Path, homes: Iterable[Path]) -> int:
+    """The highest token that a job's files tell of: their names, its manifest, its frontier."""
+    files = (output_dir / WARCS_NAME).glob("*.warc.gz*")  # unsealed ones too
+    names = (SEGMENT_NAME.match(each.name) for each in files)
+    return max(
+        0,
+        *(int(name.group("fence")) for name in names if name is not None),
+        *(each.fence for each in manifest(output_dir)),
+        *(_fence_of_frontier(home / FRONTIER_NAME) for home in homes),
+    )
+
+
+def _fence_of_frontier(path: Path) -> int:
+    """The token of the last attempt that took a frontier; 0 when there is none to be read."""
+    if not path.exists():
+        return 0
+    try:
+        with closing(connect(path, readonly=True)) as frontier:
+            row = frontier.execute("SELECT value FROM meta WHERE key = 'fence'").fetchone()
+    except sqlite3.Error:
+        return 0
+    return int(row[0]) if row else 0
 
 
 def _unlisted(output_dir: Path) -> Iterator[SealedSegment]:

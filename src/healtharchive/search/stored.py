@@ -31,7 +31,7 @@ PIECE_BYTES = 1 << 18
 # So that a server which does not answer is told from our own side, before the reader's deadline.
 CONNECT_SECONDS = 5.0
 CHILD_SECONDS = 60.0
-COMMAND = (sys.executable, "-m", "healtharchive.search.stored")
+COMMAND = (sys.executable, "-P", "-m", "healtharchive.search.stored")
 
 
 @dataclass(frozen=True, slots=True)

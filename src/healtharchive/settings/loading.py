@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,11 @@ from healtharchive.settings.declared import (
     variable_of,
 )
 from healtharchive.settings.declaring import Declaration
+from healtharchive.settings.quiet import quiet_hours
 
 EMBEDDED_ORIGIN = "the embedded database in data_dir"
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.")
+WEB_ADDRESS = re.compile(r"https?://.", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +171,18 @@ def _check_together(settings: Settings) -> None:
                 f"{variable_of(smaller)} is {low:g} ({settings.origin(smaller)}), but it must be "
                 f"less than {variable_of(larger)}, which is {high:g} ({settings.origin(larger)}).",
                 "Correct one of the two.",
+            )
+    quiet_hours(settings.quiet_hours, settings.quiet_zone)
+    _check_addresses(settings, "notify_urls", ADDRESS, "addresses such as ntfy://ntfy.sh/TOPIC")
+    _check_addresses(settings, "heartbeat_url", WEB_ADDRESS, "an http or https address")
+
+
+def _check_addresses(settings: Settings, name: str, form: re.Pattern[str], allowed: str) -> None:
+    """Only their form; they are secret, so what is wrong is told by its place."""
+    for place, address in enumerate(getattr(settings, name).split(), 1):
+        if form.match(address) is None:
+            raise SetupError(
+                f"Address {place} in {variable_of(name)} ({settings.origin(name)}) is none, "
+                f"but {name} must be {allowed}.",
+                "Correct it there, or take it out; docs/alerts.md has examples.",
             )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from healtharchive.model.alerts import Alert, Done
 from healtharchive.model.journal import legible
 from healtharchive.steward.incidents import COMMAND
+from healtharchive.steward.settling import settling_seconds, times_back
 from healtharchive.steward.telling import Occasion, Tidings
 
 NEXT = "next"  # in a finding's evidence: what happens by itself, and when
@@ -63,7 +64,11 @@ def subject_line(told: Tidings, host: str) -> str:
 
 def lasted(alert: Alert) -> str:
     """How long an alert's trouble was seen, in two units: `6 h 14 min`."""
-    left = round((alert.seen_at - alert.since).total_seconds())
+    return _span((alert.seen_at - alert.since).total_seconds())
+
+
+def _span(seconds: float) -> str:
+    left = round(seconds)
     parts = []
     for length, unit in SPANS:
         count, left = divmod(left, length)
@@ -74,7 +79,10 @@ def lasted(alert: Alert) -> str:
 
 def _problem(alert: Alert, actions: Sequence[Done], again_at: datetime) -> list[str]:
     """One problem in words. What happens next is the finding's, or that we go on looking."""
-    goes_on = f"You are told when it is over, and again at {_moment(again_at)} while it goes on."
+    goes_on = (
+        f"You are told when it is over{_settling(alert)}, and again at {_moment(again_at)} while "
+        "it goes on."
+    )
     next_step = str(alert.evidence.get(NEXT) or "It is looked at again every few seconds.")
     command = str(alert.evidence.get(COMMAND) or "healtharchive status")
     return [
@@ -85,6 +93,13 @@ def _problem(alert: Alert, actions: Sequence[Done], again_at: datetime) -> list[
         f"  What only you can do: {_plain(command)}",
         f"  Playbook: docs/playbooks/{alert.name.lower()}.md",
     ]
+
+
+def _settling(alert: Alert) -> str:
+    """How long it must be over first, and why, where it has come back."""
+    if not times_back(alert):
+        return ""
+    return f" for {_span(settling_seconds(alert))}, as it has come back"
 
 
 def _recovery(alert: Alert, actions: Sequence[Done]) -> list[str]:

@@ -17,6 +17,7 @@ from healtharchive.model.alerts import (
     begin_alert,
     drop_alert,
     end_alert,
+    ended_alerts,
     fire_alert,
     open_alerts,
     see_alert,
@@ -28,6 +29,7 @@ from healtharchive.steward.incidents import Begun, Changes, Note, Seen, changes,
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.observing import look
 from healtharchive.steward.rounds import Caps, Step
+from healtharchive.steward.settling import REMEMBERED
 
 FIRES, OVER = "alert_fires", "alert_over"
 LONGEST_PACE_SECONDS = 10.0  # a gap between looks must be well below the calm that ends an alert
@@ -59,7 +61,8 @@ class Alerts:
         with database.begin() as connection:
             take_turn(connection)
             now = database.now(connection)
-            for note in notes(found, open_alerts(connection), now):
+            ended = ended_alerts(connection, now - REMEMBERED)
+            for note in notes(found, open_alerts(connection), now, ended):
                 _write(connection, note, now)
             lasts = {each.rule.name: each.rule.lasts_seconds for each in found}
             return steps(changes(open_alerts(connection), lasts, now))

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from healtharchive.model import postgres
+from healtharchive.model.restore_tests import restore_tests
 from healtharchive.model.states import TargetState
 from healtharchive.model.targets import Target, get_target, list_targets
 from healtharchive.model.told import Told, journal_began, last_told, newest_told
@@ -56,7 +57,10 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """All that a plan needs to know. `may_test` is empty, or the sentence why nothing is tried."""
+    """All that a plan needs to know. `tried` and `try_failed` are tests of a newest backup.
+
+    `try_failed` is None when the last one went well; `may_not_try` is why nothing can be tried.
+    """
 
     now: datetime
     began_at: datetime | None
@@ -116,11 +120,9 @@ def _due_to_make(observed: Observed, settings: Settings) -> bool:
 
 def _due_to_try(observed: Observed, settings: Settings) -> bool:
     every = timedelta(days=settings.restore_test_days).total_seconds()
-    tried = observed.tried.at if observed.tried else None
-    failed = observed.try_failed.at if observed.try_failed else None
-    return _rested(tried, every, observed.now) and _rested(
-        failed, min(RETRY_TEST_SECONDS, every), observed.now
-    )
+    if observed.try_failed is not None:
+        return _rested(observed.try_failed.at, min(RETRY_TEST_SECONDS, every), observed.now)
+    return _rested(observed.tried.at if observed.tried else None, every, observed.now)
 
 
 def _rested(at: datetime | None, seconds: float, now: datetime) -> bool:
@@ -150,13 +152,14 @@ class Backups:
         database = self.means.database
         with database.read() as connection:
             made = last_told(connection, SUBJECT, (MAKE,))
+            tests = restore_tests(connection)
             return Observed(
                 now=database.now(connection),
                 began_at=journal_began(connection),
                 made=made,
                 make_failed=last_told(connection, SUBJECT, (f"{MAKE}_failed",)),
-                tried=last_told(connection, SUBJECT, (TRY,)),
-                try_failed=last_told(connection, SUBJECT, (f"{TRY}_failed",)),
+                tried=tests.good,
+                try_failed=tests.failed,
                 may_not_try=self._objection(connection),
                 sqlite=database.is_sqlite,
                 receivers=self._receivers(connection),

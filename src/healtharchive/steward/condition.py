@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from healtharchive.model.expiries import Expiry
 from healtharchive.model.rounds import Round
 from healtharchive.model.services import Hold, Process
 
@@ -151,21 +152,13 @@ class AlertNow:
 
 @dataclass(frozen=True, slots=True)
 class BackupNow:
-    """Backups of the database, from the journal."""
+    """Backups of the database, from the journal. Tests are those of the newest backup."""
 
     last_at: datetime | None
     last_error: str
     restored_at: datetime | None
     restore_error: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpiryNow:
-    """Something that ends on a day: a certificate or a token."""
-
-    kind: str
-    name: str
-    ends_at: datetime
+    unproven_since: datetime | None = None  # there are backups, and no test went well since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +181,7 @@ class Condition:
     actions: tuple[ActionNow, ...]  # the last ones, newest first
     alerts: tuple[AlertNow, ...]
     backup: BackupNow
-    expiries: tuple[ExpiryNow, ...]
+    expiries: tuple[Expiry, ...]
     reports_open: int
     reports_since: datetime | None
     drift: tuple[str, ...]  # one sentence each: configuration or schema that is not as it should be

@@ -12,7 +12,7 @@ from healtharchive.model.shipments import ShipReport, TargetOrder
 from healtharchive.work.child import Child
 from healtharchive.work.stopping import Stop
 
-COMMAND = (sys.executable, "-m", "healtharchive.storage")
+COMMAND = (sys.executable, "-P", "-m", "healtharchive.storage")
 TICK_SECONDS = 0.2
 STOP_SECONDS = 3.0
 REAP_SECONDS = 1.0  # one that hangs in the kernel is left behind

@@ -61,7 +61,7 @@ class Interrupted(BaseException):
 
 def delegate(module: str, order: object, means: StewardMeans, patience: Patience) -> Facts:
     """The facts that a child ends with. SetupError: it failed, hung or died; Interrupted."""
-    command = (sys.executable, "-m", module)
+    command = (sys.executable, "-P", "-m", module)
     with Child(command, order, environment(means), Said) as child:
         began = heard_at = time.monotonic()
         doing = "start"

@@ -15,6 +15,7 @@ from typing import Any
 
 from cryptography import x509
 
+from healtharchive.model.expiries import SEEN, SUBJECT, UNSEEN, UNWATCHED
 from healtharchive.model.told import Told, last_of_each
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import Caps, Step
@@ -24,7 +25,6 @@ LOOK = Path(__file__).with_name("certificate_look.py")
 EVERY_SECONDS = 3600.0
 AGAIN = timedelta(days=1)  # it is told once a day though nothing has changed
 LOOK_SECONDS = 10.0
-SEEN, UNSEEN, UNWATCHED = "seen", "unseen", "unwatched"
 KIND = "certificate"
 MOST_CHARACTERS = 128  # of an event's subject_id
 
@@ -73,18 +73,18 @@ def plan(looks: Sequence[Look], told: Mapping[str, Told], now: datetime) -> list
             if not (
                 recent and last is not None and (last.what, last.why) == (UNSEEN, look.trouble)
             ):
-                steps.append(Step(UNSEEN, "expiry", look.subject_id, look.trouble))
+                steps.append(Step(UNSEEN, SUBJECT, look.subject_id, look.trouble))
             continue
         ends_at = look.ends_at.isoformat()
         same = last is not None and last.what == SEEN and last.evidence.get("ends_at") == ends_at
         if not (recent and same):
             why = f"it ends on {look.ends_at:%Y-%m-%d}"
             evidence = {"ends_at": ends_at}
-            steps.append(Step(SEEN, "expiry", look.subject_id, why, evidence=evidence))
+            steps.append(Step(SEEN, SUBJECT, look.subject_id, why, evidence=evidence))
     names = {each.subject_id for each in looks}
     for name, last in told.items():
         if name not in names and last.what != UNWATCHED:
-            steps.append(Step(UNWATCHED, "expiry", name, "the settings name it no more"))
+            steps.append(Step(UNWATCHED, SUBJECT, name, "the settings name it no more"))
     return steps
 
 
@@ -105,7 +105,7 @@ class Expiries:
         looks = [look_at(place) for place in watched(self.means.settings.certificates)]
         with self.means.database.read() as connection:
             now = self.means.database.now(connection)
-            told = last_of_each(connection, "expiry", (SEEN, UNSEEN, UNWATCHED))
+            told = last_of_each(connection, SUBJECT, (SEEN, UNSEEN, UNWATCHED))
         return plan(looks, told, now)
 
     def apply(self, step: Step) -> str:
@@ -124,7 +124,7 @@ def look_at(place: str) -> Look:
     try:
         answer = json.loads(done.output)
         if "trouble" in answer:
-            return Look(place, trouble=f"it cannot be looked at: {answer['trouble']}")
+            return Look(place, trouble=str(answer["trouble"]))
         ends_at = first_end(answer["pem"])
     except (ValueError, KeyError) as error:
         return Look(place, trouble=f"it is no certificate: {error}")

@@ -21,6 +21,7 @@ BEGINS, UNANSWERED, ANSWERED = "heartbeat_begins", "heartbeat_unanswered", "hear
 NAME, ALERTS = "heartbeat", "alerts"
 FAILURES = 3  # in a row, and a reconciler is not well
 SILENT_SECONDS = 300.0  # rounds are noted every minute
+RETIRED = timedelta(days=30)  # of a reconciler that another version had
 IDLE_SECONDS = 60.0  # between two looks whether there is an address at all
 
 
@@ -79,17 +80,15 @@ class Heartbeat:
 def unwell(rounds: Iterable[Round], now: datetime) -> str:
     """Which reconciler's rounds do not go well; empty when all do. Pure.
 
-    The heartbeat's own trouble is none of it, nor one that has not run for a day: it is no more.
+    The heartbeat's own trouble is none of it.
     """
     for each in rounds:
         ended = each.ended_at or each.began_at
         age = now - ended
-        if each.name == NAME or age > timedelta(days=1):
-            continue
-        if each.failures >= FAILURES:
-            return f"{each.name} failed {each.failures} times in a row"
         if each.name == ALERTS and age > timedelta(seconds=SILENT_SECONDS):
-            return f"{each.name} had no round since {ended:%H:%M:%S}Z"
+            return f"{each.name} had no round since {ended:%Y-%m-%d %H:%M:%S}Z"
+        if each.name != NAME and each.failures >= FAILURES and age <= RETIRED:
+            return f"{each.name} failed {each.failures} times in a row"
     return ""
 
 

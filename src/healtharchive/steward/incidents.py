@@ -10,6 +10,7 @@ from typing import Any
 from healtharchive.model.alerts import LONGEST_ID, Alert, AlertState, Sighting
 from healtharchive.model.wire import to_plain
 from healtharchive.steward.alert_rules import Finding
+from healtharchive.steward.settling import TIMES_BACK, comebacks
 
 CALM_SECONDS = 30.0  # not found for so long, it is gone; a shorter gap is none
 EXPLAINED_AT = "explained_at"  # in the evidence: when another alert last explained it
@@ -59,16 +60,26 @@ def key_of(finding: Finding) -> Key:
     return finding.rule.name, finding.found.subject, finding.found.subject_id[:LONGEST_ID]
 
 
-def notes(findings: Sequence[Finding], rows: Iterable[Alert], now: datetime) -> list[Note]:
-    """What is to be remembered of one look; no state that people hear of changes by it."""
+def notes(
+    findings: Sequence[Finding],
+    rows: Iterable[Alert],
+    now: datetime,
+    ended: Iterable[Alert] = (),
+) -> list[Note]:
+    """What is to be remembered of one look; no state that people hear of changes by it.
+
+    `ended` are those that fired and are over since a while, the oldest first.
+    """
     known = {each.key: each for each in rows}
+    back = comebacks(ended)
     found = {key_of(each): each for each in reversed(findings)}
     noted: list[Note] = []
     for key, finding in found.items():
         row = known.get(key)
         if row is None:
             since = min(finding.found.since or now, now)
-            noted.append(Begun(key, _sighting(finding, {}, now), since))
+            before = {TIMES_BACK: back[key]} if key in back else {}
+            noted.append(Begun(key, _sighting(finding, before, now), since))
         else:
             noted.append(Seen(row, _sighting(finding, row.evidence, now)))
     for key, row in known.items():
@@ -111,6 +122,8 @@ def _sighting(finding: Finding, before: Mapping[str, Any], now: datetime) -> Sig
     explained_at = now.isoformat() if finding.explained_by else before.get(EXPLAINED_AT)
     if explained_at is not None:
         evidence[EXPLAINED_AT] = explained_at
+    if TIMES_BACK in before:
+        evidence[TIMES_BACK] = before[TIMES_BACK]
     return Sighting(
         finding.rule.severity, finding.found.sentence, evidence, finding.explained_by or None
     )

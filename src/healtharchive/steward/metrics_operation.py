@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
+from healtharchive.model.expiries import Expiry
 from healtharchive.model.services import HoldKind, Service
 from healtharchive.model.standing import Standing
 from healtharchive.model.standing_operation import Tried
@@ -67,11 +69,23 @@ EVENTS = declared("events_total", "Lines of the journal.", kind="counter")
 BACKUP = declared("backup_timestamp_seconds", "When the newest good backup was made (Unix time).")
 BACKUP_OK = declared("backup_ok", "1 when the last try to make a backup went well, else 0.")
 RESTORE = declared(
-    "restore_test_timestamp_seconds", "When a backup was last restored and right (Unix time)."
+    "restore_test_timestamp_seconds", "When the newest backup was last right in a test (Unix time)."
 )
-RESTORE_OK = declared("restore_test_ok", "1 when the last test of a backup went well, else 0.")
+UNPROVEN = declared(
+    "backup_unproven_timestamp_seconds",
+    "Since when no test of a newest backup went well: the last good one, or the first backup.",
+)
+RESTORE_OK = declared(
+    "restore_test_ok", "1 when the last test of the newest backup went well, else 0."
+)
 EXPIRY = declared(
     "expiry_timestamp_seconds", "When a certificate or token ends (Unix time).", "kind", "name"
+)
+EXPIRY_WARN = declared(
+    "expiry_warn_timestamp_seconds",
+    "From when on somebody should know: it ends soon or cannot be looked at (Unix time).",
+    "kind",
+    "name",
 )
 DRIFT = declared(
     "drift", "1 for something that is not as it was configured, 0 when it is again.", "thing"
@@ -82,8 +96,8 @@ SECONDS = declared("limit_seconds", "The settings that alerts go by, as times.",
 RATIO = declared("limit_ratio", "The settings that alerts go by, as parts of 1.", "limit")
 DECLARED = (
     LIVING, BEAT, STARTED, HOLDS, PAUSED, OWED, ROUND, ROUNDS, FAILURES, ENDED, PACE, ALERTS,
-    ACTIONS, RECOVERIES, EVENTS, BACKUP, BACKUP_OK, RESTORE, RESTORE_OK, EXPIRY, DRIFT, REPORTS,
-    LOCK, SECONDS, RATIO,
+    ACTIONS, RECOVERIES, EVENTS, BACKUP, BACKUP_OK, RESTORE, RESTORE_OK, UNPROVEN, EXPIRY,
+    EXPIRY_WARN, DRIFT, REPORTS, LOCK, SECONDS, RATIO,
 )  # fmt: skip
 
 
@@ -124,7 +138,11 @@ def values(
         BACKUP_OK: _went_well(operation.backup),
         RESTORE: _good(operation.restore),
         RESTORE_OK: _went_well(operation.restore),
-        EXPIRY: [((each.kind, each.name), each.ends_at.timestamp()) for each in operation.expiries],
+        UNPROVEN: _at(operation.unproven_since),
+        EXPIRY: _ends(operation.expiries, lambda each: each.ends_at),
+        EXPIRY_WARN: _ends(
+            operation.expiries, lambda each: each.warn_at(settings.certificate_days)
+        ),
         DRIFT: [((thing,), float(now)) for thing, now in operation.drift.items()],
         REPORTS: one(operation.open_reports),
         LOCK: one(deploy_lock_age_seconds),
@@ -137,12 +155,12 @@ def limits_seconds(settings: Settings) -> dict[str, float]:
     """The times that alerts go by, so that rules need not be made anew when one is changed."""
     return {
         "backup": settings.backup_every_seconds,
-        "certificate": settings.certificate_days * DAY_SECONDS,
         "deploy_lock": settings.deploy_lock_seconds,
         "flapping": settings.park_forget_seconds,
         "fixity": settings.fixity_days * DAY_SECONDS,
         "index_lag": settings.index_lag_seconds,
         "repay": settings.repay_seconds,
+        "restore_test": settings.restore_test_days * DAY_SECONDS,
         "ship_lag": settings.ship_lag_seconds,
         "spool_full": settings.spool_days_warn * DAY_SECONDS,
     }
@@ -165,8 +183,17 @@ def _actions(counted: Mapping[tuple[str, str, str, str], int]) -> list[Value]:
     return list(summed.items())
 
 
+def _ends(found: Iterable[Expiry], moment: Callable[[Expiry], datetime | None]) -> list[Value]:
+    told = ((each, moment(each)) for each in found)
+    return [((each.kind, each.name), at.timestamp()) for each, at in told if at is not None]
+
+
 def _good(tried: Tried) -> list[Value]:
-    return one(None if tried.good_at is None else tried.good_at.timestamp())
+    return _at(tried.good_at)
+
+
+def _at(moment: datetime | None) -> list[Value]:
+    return one(None if moment is None else moment.timestamp())
 
 
 def _went_well(tried: Tried) -> list[Value]:

@@ -42,20 +42,16 @@ AGAIN = BackOff(first_seconds=30.0, longest_seconds=1800.0)
 
 @dataclass(slots=True)
 class Notify:
-    """Sends what is due. BadInput when the settings for it make no sense."""
+    """Sends what is due."""
 
     means: StewardMeans
     carry: Carry = carry_out
     name: str = "notify"
     # Whatever storms: a telephone that rings all night is switched off. What waits is one message.
     caps: Caps = field(default_factory=lambda: Caps(per_hour=20, per_day=200))
-    _policy: TellingPolicy = field(init=False)
     _due: dict[str, Tidings] = field(default_factory=dict)
     _failed: int = 0  # in a row
     _next_at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        self._policy = telling_policy(self.means.settings)
 
     def every_seconds(self) -> float:
         """As often as the alerts are looked at."""
@@ -83,6 +79,10 @@ class Notify:
     def apply(self, step: Step) -> str:
         """Send one message. SetupError when no address took it."""
         return self._deliver(self._due[step.subject_id])
+
+    @property
+    def _policy(self) -> TellingPolicy:
+        return telling_policy(self.means.settings)
 
     def _observe(self) -> tuple[datetime, list[Tidings]]:
         database = self.means.database
@@ -181,7 +181,6 @@ def send_test(means: StewardMeans, carry: Carry = carry_out) -> int:
             "HEALTHARCHIVE_NOTIFY_URLS is empty: alerts are sent nowhere.",
             "Set it in the env file, such as to ntfy://ntfy.sh/TOPIC; docs/alerts.md has more.",
         )
-    telling_policy(means.settings)
     host = means.actor.host
     message = Message(
         f"HealthArchive {host}: a test",

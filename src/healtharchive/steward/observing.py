@@ -12,7 +12,9 @@ from healtharchive.model.alerts import AlertState, open_alerts
 from healtharchive.model.campaigns import Readiness, list_campaigns, readiness
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
+from healtharchive.model.expiries import expiries
 from healtharchive.model.jobs import count_jobs
+from healtharchive.model.restore_tests import restore_tests
 from healtharchive.model.rounds import Round, list_rounds
 from healtharchive.model.services import Process, Service, last_stopped, open_holds, processes
 from healtharchive.model.targets import list_targets
@@ -24,7 +26,6 @@ from healtharchive.steward.condition import (
     BackupNow,
     CampaignNow,
     Condition,
-    ExpiryNow,
     ServiceNow,
 )
 from healtharchive.steward.means import StewardMeans
@@ -39,7 +40,6 @@ MOST_JOBS_TO_INDEX = 50
 MOST_ACTIONS = 20
 MOST_CAMPAIGNS = 20
 MOST_LOST = 100
-SEEN_LATELY = timedelta(days=7)  # a certificate that is still watched is seen every day
 
 
 def look(database: Database, settings: Settings, clock: Clock) -> Condition:
@@ -68,7 +68,7 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
             actions=_actions(connection),
             alerts=_alerts(connection),
             backup=_backup(connection),
-            expiries=_expiries(connection, now),
+            expiries=tuple(expiries(connection, now)),
             reports_open=reports,
             reports_since=reports_since,
             drift=tuple(each.why for each in drift),
@@ -166,13 +166,13 @@ def _alerts(connection: Connection) -> tuple[AlertNow, ...]:
 def _backup(connection: Connection) -> BackupNow:
     made = last_told(connection, "database", ("backup",))
     tried = last_told(connection, "database", ("backup", "backup_failed"))
-    restored = last_told(connection, "database", ("restore_test",))
-    tested = last_told(connection, "database", ("restore_test", "restore_test_failed"))
+    tests = restore_tests(connection)
     return BackupNow(
         made.at if made is not None else None,
         _trouble(tried),
-        restored.at if restored is not None else None,
-        _trouble(tested),
+        tests.good.at if tests.good is not None else None,
+        _trouble(tests.last),
+        tests.unproven_since,
     )
 
 
@@ -184,16 +184,3 @@ def _trouble(told: Told | None) -> str:
 def _drift(connection: Connection) -> list[Told]:
     newest = last_of_each(connection, "drift", ("found", "over"))
     return [each for each in newest.values() if each.what == "found"]
-
-
-def _expiries(connection: Connection, now: datetime) -> tuple[ExpiryNow, ...]:
-    told = last_of_each(connection, "expiry", ("seen", "unwatched")).values()
-    seen = [each for each in told if each.what == "seen"]
-    watched = []
-    for each in seen:
-        kind, _, name = each.subject_id.partition(":")
-        ends_at = each.evidence.get("ends_at")
-        if isinstance(ends_at, str) and now - each.at <= SEEN_LATELY:
-            watched.append(ExpiryNow(kind, name, datetime.fromisoformat(ends_at)))
-    watched += [ExpiryNow("token", name, at) for name, at in asked.token_ends(connection)]
-    return tuple(sorted(watched, key=lambda each: each.ends_at))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from healtharchive.model.expiries import Expiry
 from healtharchive.model.services import Service
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
 from healtharchive.steward.condition import Condition
 
 LATE_BACKUP = 1.5  # of the time between two
+LATE_RESTORE = 2.0
 
 
 def _backup_old(condition: Condition, settings: Settings) -> Iterator[Found]:
@@ -45,6 +47,18 @@ def _restore_failed(condition: Condition, settings: Settings) -> Iterator[Found]
             f"{condition.backup.restore_error}.",
             {"error": condition.backup.restore_error},
         )
+        return
+    since = condition.backup.unproven_since
+    allowed = timedelta(days=settings.restore_test_days * LATE_RESTORE)
+    if since is not None and condition.now - since > allowed:
+        yield Found(
+            "database",
+            "restore",
+            f"No backup of the database was restored as a test since {since:%Y-%m-%d %H:%M}Z: "
+            "nobody knows whether they are good.",
+            {"unproven_since": since.isoformat()},
+            since=since + allowed,
+        )
 
 
 def _drift(condition: Condition, settings: Settings) -> Iterator[Found]:
@@ -54,19 +68,26 @@ def _drift(condition: Condition, settings: Settings) -> Iterator[Found]:
 
 
 def _expiring(condition: Condition, settings: Settings) -> Iterator[Found]:
-    soon = condition.now + timedelta(days=settings.certificate_days)
     for each in condition.expiries:
-        if each.ends_at > soon:
+        since = each.warn_at(settings.certificate_days)
+        if since is None or since > condition.now:
             continue
-        over = each.ends_at <= condition.now
         yield Found(
             each.kind,
             each.name,
-            f"The {each.kind} {each.name} {'has ended' if over else 'ends'} on "
-            f"{each.ends_at:%Y-%m-%d %H:%M}Z.",
-            {"ends_at": each.ends_at.isoformat()},
+            f"The {each.kind} {each.name} {' and '.join(_of_its_end(each, condition.now))}.",
+            {"ends_at": each.ends_at.isoformat() if each.ends_at else None},
             command="healtharchive token list" if each.kind == "token" else "",
         )
+
+
+def _of_its_end(expiry: Expiry, now: datetime) -> Iterator[str]:
+    if expiry.ends_at is not None:
+        verb = "has ended" if expiry.ends_at <= now else "ends"
+        yield f"{verb} on {expiry.ends_at:%Y-%m-%d %H:%M}Z"
+    if expiry.unseen_since is not None:
+        since = f"{expiry.unseen_since:%Y-%m-%d %H:%M}Z"
+        yield f"cannot be looked at since {since}: {expiry.trouble}"
 
 
 def _reports_waiting(condition: Condition, settings: Settings) -> Iterator[Found]:
@@ -99,7 +120,7 @@ KEEPING_RULES = (
         name="RestoreFailed",
         severity="critical",
         lasts_seconds=0.0,
-        meaning="The newest backup of the database cannot be restored.",
+        meaning="The newest backup of the database cannot be restored, or was not tried for long.",
         find=_restore_failed,
         command="healtharchive backup test",
     ),
@@ -124,7 +145,7 @@ KEEPING_RULES = (
         name="Expiring",
         severity="warning",
         lasts_seconds=0.0,
-        meaning="A certificate or a token ends soon.",
+        meaning="A certificate or a token ends soon, or a certificate cannot be looked at.",
         find=_expiring,
         command="healtharchive doctor",
     ),

@@ -20,7 +20,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
-COMMAND = (sys.executable, "-m", "healtharchive.steward.sending")
+COMMAND = (sys.executable, "-P", "-m", "healtharchive.steward.sending")
 OWN_DEADLINE_SECONDS = 60  # for the case that whoever started us is gone
 LEAST_SECRET = 3  # a piece of an address that is shorter is no secret, and would mask every word
 MASK = "***"

@@ -15,6 +15,7 @@ from healtharchive.model.service_past import (
     LastWords,
     last_words,
     newest_process,
+    resumed_at,
     standing_processes,
     waiting_jobs,
 )
@@ -41,7 +42,8 @@ LATELY = timedelta(days=1)
 NEVER_STOPPED = timedelta(minutes=2)
 CAPS = Caps(cooldown_seconds=20.0, per_hour=12, per_day=288)
 START, END_PAUSE, SETTLE = "start", "end_pause", "settle_restart"
-WATCHED = (Service.WORKER, Service.SERVE)
+# The steward starts none of its own kind: it only settles that its restart was owed.
+WATCHED = (Service.WORKER, Service.SERVE, Service.STEWARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class ServiceSeen:
     holds: tuple[HoldSeen, ...] = ()
     waiting: int = 0
     objection: str = ""
+    resumed_at: datetime | None = None  # when its last pause ended
 
 
 # -- what follows: pure --------------------------------------------------------------------
@@ -75,7 +78,8 @@ class ServiceSeen:
 def plan(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]:
     """The holds that are over, and the start of what should not be down."""
     steps = [*_over(seen, now), *_settled(seen, repay_seconds, now)]
-    if seen.living_since is None and not _paused(seen, now):
+    startable = seen.service is not Service.STEWARD and seen.living_since is None
+    if startable and not _paused(seen, now):
         steps += _start(seen, repay_seconds, now)
     return steps
 
@@ -158,7 +162,8 @@ def _missed(seen: ServiceSeen, repay_seconds: float, now: datetime) -> bool:
     if seen.service is Service.WORKER:
         return seen.waiting > 0
     # Pages that somebody looked at in a terminal are not missed when that one has seen enough.
-    return seen.last.unit.endswith(".service") and now - down_since <= LATELY
+    missed_since = max(down_since, seen.resumed_at or down_since)
+    return seen.last.unit.endswith(".service") and now - missed_since <= LATELY
 
 
 def _down_since(last: Process) -> datetime:
@@ -196,7 +201,7 @@ def _jobs(number: int) -> str:
 
 @dataclass(slots=True)
 class Services:
-    """Looks at the worker and the web pages of this machine. `starter` says who can start them."""
+    """Looks at the services of this machine. `starter` says who can start them."""
 
     means: StewardMeans
     starter: Callable[[], Starter] | None = None
@@ -252,6 +257,7 @@ class Services:
                 ),
                 waiting=waiting_jobs(connection),
                 objection=self._objection(service, last) if not alive else "",
+                resumed_at=resumed_at(connection, service, host),
             )
 
     def _objection(self, service: Service, last: Process | None) -> str:

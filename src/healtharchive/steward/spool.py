@@ -250,7 +250,7 @@ class Spool:
             "most": MOST_PATHS,
         }
         try:
-            answer = _tidier(order)
+            answer = ask_tidier(order)
         except SetupError as error:
             logger.warning("%s", error)
             return []
@@ -298,7 +298,7 @@ class Spool:
         return f"{len(due)} copies on {target} were read again, {bad} are bad"
 
     def _tidy(self, step: Step) -> str:
-        answer = _tidier({"kind": step.subject_id, "remove": list(step.evidence["paths"])})
+        answer = ask_tidier({"kind": step.subject_id, "remove": list(step.evidence["paths"])})
         if answer["trouble"]:
             raise SetupError(
                 f"Not all could be removed: {answer['trouble']}.",
@@ -320,11 +320,12 @@ def _unproven(connection: Connection, target: str, fresh_since: datetime) -> lis
     )
 
 
-def _tidier(order: Mapping[str, Any]) -> Any:
-    done = errand.run_script(TIDYING, json.dumps(order), TIDY_SECONDS)
+def ask_tidier(order: Mapping[str, Any]) -> Any:
+    """What the child of `tidying` answers to an order; SetupError when it gives no answer."""
     try:
+        done = errand.run_reading_script(TIDYING, json.dumps(order), TIDY_SECONDS)
         return json.loads(done.output)
-    except ValueError:
+    except (OSError, ValueError):  # no room for a process, or one that gave no answer
         raise SetupError(
             f"A look at what could be removed did not end well within {TIDY_SECONDS:g} s.",
             "`healtharchive doctor` checks the directories.",

@@ -10,7 +10,8 @@ from enum import StrEnum
 from healtharchive.model.alerts import Alert, AlertState
 from healtharchive.settings import Settings
 from healtharchive.settings.operation import SEVERITIES
-from healtharchive.steward.quiet import QuietHours, quiet_hours
+from healtharchive.settings.quiet import QuietHours, quiet_hours
+from healtharchive.steward.settling import settling_seconds
 
 CRITICAL = "critical"
 
@@ -46,7 +47,7 @@ class Tidings:
 
 
 def telling_policy(settings: Settings) -> TellingPolicy:
-    """As the settings say. BadInput when they make no sense."""
+    """As the settings say."""
     return TellingPolicy(
         settings.notify_from,
         settings.notify_group_seconds,
@@ -56,7 +57,10 @@ def telling_policy(settings: Settings) -> TellingPolicy:
 
 
 def tidings(rows: Iterable[Alert], now: datetime, policy: TellingPolicy) -> list[Tidings]:
-    """The messages that are due: at most one of problems and one of what is over."""
+    """The messages that are due: at most one of problems and one of what is over.
+
+    `rows` are those that are not over, and those of whose end people may have to be told.
+    """
     rows = [each for each in rows if _may(each, now, policy)]
     due = [
         Tidings(Occasion.PROBLEM, _by_gravity(_problems(rows, now, policy))),
@@ -84,11 +88,20 @@ def _problems(rows: Iterable[Alert], now: datetime, policy: TellingPolicy) -> li
 
 
 def _recoveries(rows: Iterable[Alert], now: datetime, policy: TellingPolicy) -> list[Alert]:
-    """What people were told of and is over, when the first of it has waited for others."""
+    """What people were told of and is over, when the first of it has waited for others.
+
+    What came back lately must stay over for longer, or each time it flaps were two messages.
+    """
+    rows = list(rows)
+    open_again = {each.key for each in rows if each.state is not AlertState.OVER}
     over = [
         each
         for each in rows
-        if each.state is AlertState.OVER and each.sent_at is not None and each.over_sent_at is None
+        if each.state is AlertState.OVER
+        and each.sent_at is not None
+        and each.over_sent_at is None
+        and each.key not in open_again
+        and _since(each.over_at, now) >= settling_seconds(each)
     ]
     waited = any(_since(each.over_at, now) >= policy.group_seconds for each in over)
     return over if waited else []

@@ -1,10 +1,10 @@
 """The child that finds and removes what the archive made and needs no more.
 
-Run as a script: `python -I -S tidying.py ORDER`, ORDER being JSON. {"look": {"wacz": DIRECTORY,
-"evidence": DIRECTORY, "logs": [FILE …]}, "now": SECONDS, "older": {"wacz": SECONDS …}, "most": N}
-prints {"found": [{"kind", "path", "size_bytes"} …]}; {"remove": [PATH …], "kind": KIND} prints
-{"removed": N, "freed_bytes": N, "trouble": TEXT}. Only names that the archive itself gives are
-found or removed.
+Run as a script: `python -I -S tidying.py`, with its order as JSON on stdin. {"look": {"wacz":
+DIRECTORY, "evidence": DIRECTORY, "logs": [FILE …]}, "now": SECONDS, "older": {"wacz": SECONDS …},
+"most": N} prints {"found": [{"kind", "path", "size_bytes"} …]}; {"remove": [PATH …], "kind": KIND}
+prints {"removed": N, "freed_bytes": N, "trouble": TEXT}. Only names that the archive itself gives
+are found or removed.
 """
 
 import contextlib
@@ -107,7 +107,7 @@ def remove(kind: str, paths: list[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    order = json.loads(sys.argv[1])
+    order = json.load(sys.stdin)
     answer = remove(order["kind"], order["remove"]) if "remove" in order else {"found": find(order)}
     print(json.dumps(answer), flush=True)
 

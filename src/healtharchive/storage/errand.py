@@ -34,19 +34,19 @@ class Errand:
         return self.status is not None
 
 
-def run(command: Sequence[str], deadline_seconds: float) -> Errand:
-    """The end of a child, after at most the deadline and a second."""
+def run(command: Sequence[str], deadline_seconds: float, given: bytes = b"") -> Errand:
+    """The end of a child, after at most the deadline and a second. `given` is what it reads."""
     began = time.monotonic()
     process = subprocess.Popen(
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if given else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd="/",
     )
     try:
-        output, _ = process.communicate(timeout=deadline_seconds)
+        output, _ = process.communicate(given or None, timeout=deadline_seconds)
     except subprocess.TimeoutExpired:
         ended = abandon(process)
         elapsed = time.monotonic() - began
@@ -62,6 +62,11 @@ def run_script(script: Path, order: str, deadline_seconds: float) -> Errand:
     return run([sys.executable, "-I", "-S", str(script), order], deadline_seconds)
 
 
+def run_reading_script(script: Path, order: str, deadline_seconds: float) -> Errand:
+    """The same for one that reads its order: an argument may be no longer than 128 KiB."""
+    return run([sys.executable, "-I", "-S", str(script)], deadline_seconds, order.encode())
+
+
 def abandon(process: subprocess.Popen[bytes]) -> bool:
     """Kill a child and its session; False when it has not ended a second later.
 
@@ -72,6 +77,9 @@ def abandon(process: subprocess.Popen[bytes]) -> bool:
         os.killpg(process.pid, signal.SIGKILL)
     if process.stdout is not None:
         process.stdout.close()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):  # what it did not read goes nowhere
+            process.stdin.close()
     try:
         process.wait(REAP_SECONDS)
     except subprocess.TimeoutExpired:

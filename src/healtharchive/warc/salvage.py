@@ -17,9 +17,10 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
+from healtharchive.warc.digest import sha256_file
 from healtharchive.warc.members import GZIP_WBITS, INFLATE_ERROR
 from healtharchive.warc.record import RECORD_END
-from healtharchive.warc.segment import OPEN_SUFFIX, fsync_directory
+from healtharchive.warc.segment import OPEN_SUFFIX, fsync_directory, name_finally
 
 TAKEN_SUFFIX = ".taken"
 COPY_SUFFIX = ".salvage"
@@ -67,7 +68,8 @@ def salvage(source: Path, final: Path, spans: Sequence[Span]) -> Salvaged:
     """Copy the readable `spans` of `source` to `final`, durable under its name when this returns.
 
     A span whose records cannot be read or do not match their digests is listed as lost and
-    left out. Raises OSError when the new file cannot be written.
+    left out. Raises OSError when the new file cannot be written, FileExistsError when another one
+    has its name: only what an interrupted salvage of the same bytes left there is taken as it is.
     """
     copy = final.with_name(final.name + COPY_SUFFIX)
     digest = hashlib.sha256()
@@ -86,7 +88,10 @@ def salvage(source: Path, final: Path, spans: Sequence[Span]) -> Salvaged:
             position += span.length
         new.flush()
         os.fsync(new.fileno())
-    os.rename(copy, final)
+    if final.exists() and sha256_file(final) == (digest.hexdigest(), position):
+        copy.unlink()
+    else:
+        name_finally(copy, final)
     fsync_directory(final.parent)
     records = sum(span.records for span in moved)
     return Salvaged(digest.hexdigest(), position, records, tuple(moved), tuple(lost))

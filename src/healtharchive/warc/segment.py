@@ -1,19 +1,22 @@
 """Segments: a WARC file from its first byte to its seal.
 
-A segment is written as `NAME.open`. It is sealed by fsync, rename, and fsync of its directory,
-and never changes again. After a failed write or fsync the file is left as it is and nothing more
-is written to it: fsync is not tried again on the same file (promise 4), because the kernel may
-have dropped the pages it could not write and would answer "fine" the second time.
+A segment is written as `NAME.open`. It is sealed by fsync, its final name, and fsync of its
+directory, and never changes again; a file that has that name already is never replaced. After a
+failed write or fsync the file is left as it is and nothing more is written to it: fsync is not
+tried again on the same file (promise 4), because the kernel may have dropped the pages it could
+not write and would answer "fine" the second time.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 OPEN_SUFFIX = ".open"
+NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 class SegmentBroken(OSError):
@@ -87,12 +90,13 @@ class OpenSegment:
     def publish(self) -> str:
         """Give the synced file its final name; returns its SHA-256 in hex.
 
-        Call it inside the frontier's transaction that marks the segment sealed.
+        Call it inside the frontier's transaction that marks the segment sealed. FileExistsError
+        when another file has that name.
         """
         self._refuse_if_broken()
         if self.synced_bytes != self.size_bytes:
             raise SegmentBroken(f"segment {self.name} has bytes that were never synced")
-        os.rename(self.open_path, self.final_path)
+        name_finally(self.open_path, self.final_path)
         fsync_directory(self.final_path.parent)
         return self._digest.hexdigest()
 
@@ -106,6 +110,30 @@ class OpenSegment:
         if self._failure is not None:
             what = f"segment {self.name} has failed before and takes nothing more"
             raise SegmentBroken(what) from self._failure
+
+
+def name_finally(path: Path, final: Path) -> None:
+    """Rename a file, unless another has that name: then FileExistsError, and both stay.
+
+    rename(2) would replace what is there without a word, and it may be the only copy.
+    """
+    try:
+        os.link(path, final)
+    except FileExistsError:
+        raise _name_is_taken(final) from None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(final):  # a file system without links: sshfs, exFAT
+            raise _name_is_taken(final) from None
+        os.rename(path, final)
+    else:
+        os.unlink(path)
+
+
+def _name_is_taken(final: Path) -> FileExistsError:
+    what = "a WARC file of this name is there already and is not replaced"
+    return FileExistsError(errno.EEXIST, what, str(final))
 
 
 def fsync_directory(directory: Path) -> None:

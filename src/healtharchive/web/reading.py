@@ -26,7 +26,7 @@ from healtharchive.web.turns import Turns
 
 LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
 GRACE_SECONDS = 0.5  # a killed process that does not hang has ended long before
-CHILD = (sys.executable, "-m", "healtharchive.web.reading_child")
+CHILD = (sys.executable, "-P", "-m", "healtharchive.web.reading_child")
 
 
 @dataclass(frozen=True, slots=True)

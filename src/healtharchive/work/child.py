@@ -27,6 +27,16 @@ REAP_SECONDS = 2.0  # after a kill, which takes milliseconds unless the kernel w
 Line = TypeVar("Line")  # what the child reports: a record of `model`
 
 
+def acting_user() -> tuple[int | None, int | None]:
+    """The user and group that a child must become so as to have no way back to root.
+
+    None where there is nothing to drop: we are wholly who we act as.
+    """
+    if os.getuid() == os.geteuid():
+        return None, None
+    return os.geteuid(), os.getegid()
+
+
 class Child(Generic[Line]):
     """A running child. Reports come through `next_report`; None there means that none will follow.
 
@@ -40,6 +50,7 @@ class Child(Generic[Line]):
     ) -> None:
         self._line = line
         self._killed = False
+        user, group = acting_user()
         launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())]
         self._process = subprocess.Popen(
             [*launcher, *command],
@@ -47,6 +58,8 @@ class Child(Generic[Line]):
             stdout=subprocess.PIPE,
             env=dict(env),
             start_new_session=True,  # Ctrl-C at a terminal goes to the worker only
+            user=user,
+            group=group,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -23,8 +23,8 @@ PROBE_SECONDS = 10.0
 DATABASE_VARIABLE = "HEALTHARCHIVE_DATABASE_URL"
 Commands = Mapping[Work, Sequence[str]]  # the program of each kind of child
 COMMANDS: Commands = {
-    Work.CRAWL: (sys.executable, "-m", "healtharchive.crawl"),
-    Work.INDEX: (sys.executable, "-m", "healtharchive.search"),
+    Work.CRAWL: (sys.executable, "-P", "-m", "healtharchive.crawl"),
+    Work.INDEX: (sys.executable, "-P", "-m", "healtharchive.search"),
 }
 
 

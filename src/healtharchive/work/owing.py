@@ -1,4 +1,4 @@
-"""`worker stop` for automation: the restart is owed in the database before anything is stopped."""
+"""Services that are stopped on purpose: why is in the database before anything is stopped."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
-from healtharchive.model.errors import HealthArchiveError, SetupError
+from healtharchive.model.errors import BadInput, HealthArchiveError, SetupError
 from healtharchive.model.journal import Actor
+from healtharchive.model.pausing import declare_pause
 from healtharchive.model.service_past import standing_processes
-from healtharchive.model.services import HoldKind, Process, Service, end_hold, hold
+from healtharchive.model.services import HoldKind, Process, Service, end_hold, hold, processes
 from healtharchive.work.holder import holder_of, is_gone, pid_here
 from healtharchive.work.starting import BOOTED, Systemctl
 from healtharchive.work.stopping import Stop
@@ -75,6 +76,48 @@ def stop_workers(
     return Owed(number, who, until, done)
 
 
+def pause_pages(
+    database: Database,
+    *,
+    actor: Actor,
+    who: str,
+    why: str,
+    until: datetime | None,
+    patience_seconds: float,
+    end: EndProcess,
+) -> tuple[str, ...]:
+    """Declare a pause of the web pages and stop those of this machine; what was done to each.
+
+    BadInput when that is declared already. What goes wrong while they are stopped ends the pause.
+    """
+    with database.begin() as connection:
+        known = [each for each in processes(connection) if each.host == actor.host]
+        pages = [each for each in known if each.service == Service.SERVE]
+        here = [each for each in pages if not is_gone(each.holder)]
+        others = {each.holder for each in known if each.service != Service.SERVE}
+        if any(each.holder in others for each in here):
+            raise BadInput(
+                "The web pages are part of `healtharchive up`.",
+                "Stop that, and run `worker` and `steward` without `serve`.",
+            )
+        number = declare_pause(
+            database,
+            connection,
+            who=who,
+            why=why,
+            actor=actor,
+            until=until,
+            service=Service.SERVE,
+            host=actor.host,
+        )
+    try:
+        return tuple(end(each, patience_seconds) for each in here)
+    except HealthArchiveError as error:
+        with database.begin() as connection:
+            end_hold(database, connection, number, f"not stopped: {error.what}", actor=actor)
+        raise
+
+
 def who_owes(parent: int) -> str:
     """The holder that owes a restart: the process that called this command, whatever lay between.
 
@@ -100,7 +143,7 @@ def _name_and_parent(pid: int) -> tuple[str, int]:
 
 
 def ending(clock: Clock) -> EndProcess:
-    """How a worker of this machine is ended: by the systemd whose unit it is, or by a signal."""
+    """How a process of this machine is ended: by the systemd whose unit it is, or by a signal."""
 
     def end(process: Process, seconds: float) -> str:
         if process.unit.endswith(".service") and BOOTED.is_dir():
@@ -121,21 +164,23 @@ def _manager_of(pid: int) -> Systemctl:
 def _terminate(process: Process, seconds: float, clock: Clock) -> str:
     pid = pid_here(process.holder)
     if pid is None:
-        return f"the worker with pid {process.pid} had ended already"
+        return f"the {process.service} with pid {process.pid} had ended already"
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
-        return f"the worker with pid {pid} had ended already"
+        return f"the {process.service} with pid {pid} had ended already"
     except PermissionError as error:
         raise SetupError(
-            f"The worker with pid {pid} belongs to another user.", "Stop it as root or as that one."
+            f"The {process.service} with pid {pid} belongs to another user.",
+            "Stop it as root or as that one.",
         ) from error
     deadline, pause = clock.monotonic() + seconds, Stop(clock)
     while not is_gone(process.holder):
         if clock.monotonic() >= deadline:
             raise SetupError(
-                f"The worker with pid {pid} has not ended within {seconds:.0f} s of SIGTERM.",
-                "`healtharchive why worker` tells what it does.",
+                f"The {process.service} with pid {pid} has not ended within {seconds:.0f} s of "
+                "SIGTERM.",
+                f"`healtharchive why {process.service}` tells what it does.",
             )
         pause.wait(LOOK_SECONDS)
-    return f"the worker with pid {pid} was told to end by SIGTERM, and has"
+    return f"the {process.service} with pid {pid} was told to end by SIGTERM, and has"

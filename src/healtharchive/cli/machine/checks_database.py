@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from healtharchive.cli.machine.checks import Checked, Surroundings, fail, fine, unknown, warn
 from healtharchive.cli.machine.requirements import numbers
-from healtharchive.model import schema
+from healtharchive.model import postgres, schema
 from healtharchive.model.database import Database
 from healtharchive.model.deploying import server_version
 from healtharchive.model.errors import HealthArchiveError, SetupError
+from healtharchive.model.expiries import Expiry
 from healtharchive.model.services import HoldKind
 from healtharchive.model.states import TargetState
-from healtharchive.model.targets import list_targets
+from healtharchive.model.target import Verdict
+from healtharchive.model.targets import Target, list_targets
 from healtharchive.model.tokens import any_good
 from healtharchive.steward.postgres_tools import program
 from healtharchive.storage.mountinfo import covering, read_mounts
@@ -84,6 +86,19 @@ def _server(found: Database, version: str) -> Iterator[Checked]:
         yield fine("pg_dump", f"{program('pg_dump', major)} can back it up.")
     except SetupError as error:
         yield fail("pg_dump", error.what, error.cure)
+    yield from restoring(found)
+
+
+def restoring(found: Database) -> Iterator[Checked]:
+    """Whether PostgreSQL lets us restore backups as a test."""
+    with found.read() as connection:
+        may, role = postgres.may_create_databases(connection)
+    if may:
+        yield fine("restore tests", f"The role {role} may create a database to restore into.")
+    else:
+        cure = f"sudo -u postgres psql -c 'ALTER ROLE {role} CREATEDB'"
+        said = f"The role {role} may not create a database: no backup is ever tried."
+        yield warn("restore tests", said, cure)
 
 
 def _schema(found: Database) -> Iterator[Checked]:
@@ -144,12 +159,20 @@ def targets(around: Surroundings) -> Iterator[Checked]:
             start = "systemctl start healtharchive-steward.service"
             yield unknown(about, "No steward has looked at it yet.", start)
         elif row.state is not TargetState.CLOSED:
-            yield fail(about, f"It is {row.verdict or 'out of use'}: {row.last_error}.", cure)
+            yield _out_of_use(about, row, cure)
         elif row.last_healthy_at is None or now - row.last_healthy_at > SEEN_LATELY:
             yield warn(about, f"It was last seen well at {row.last_healthy_at}.", cure)
         else:
             identity = "with its identity" if row.identity else "and has no identity to tell"
             yield fine(about, f"It was seen well within the last 10 min, {identity}.")
+
+
+def _out_of_use(about: str, row: Target, cure: str) -> Checked:
+    """Why its breaker is not closed: its trouble, or that it was mended a moment ago."""
+    if row.verdict is Verdict.HEALTHY:
+        said = "It is well again, and must be so for a while before it is used."
+        return warn(about, said, "healtharchive storage status")
+    return fail(about, f"It is {row.verdict or 'out of use'}: {row.last_error}.", cure)
 
 
 def ends(around: Surroundings) -> Iterator[Checked]:
@@ -160,14 +183,24 @@ def ends(around: Surroundings) -> Iterator[Checked]:
         start = "healtharchive steward run expiry"
         yield unknown("certificates", "No steward has looked at them yet.", start)
     for each in around.condition.expiries:
-        left = each.ends_at - around.condition.now
-        about, day = f"{each.kind} {each.name}", f"{each.ends_at:%Y-%m-%d}"
-        if left <= timedelta(0):
-            yield fail(about, f"It ended on {day}.", f"Renew the {each.kind}.")
-        elif left < timedelta(days=around.settings.certificate_days):
-            yield warn(about, f"It ends on {day}.", f"Renew the {each.kind}.")
-        else:
-            yield fine(about, f"It lasts until {day}.")
+        yield from _end(each, around.condition.now, around.settings.certificate_days)
+
+
+def _end(expiry: Expiry, now: datetime, days: float) -> Iterator[Checked]:
+    about, cure = f"{expiry.kind} {expiry.name}", f"Renew the {expiry.kind}."
+    if expiry.unseen_since is not None:
+        said = f"It cannot be looked at since {expiry.unseen_since:%Y-%m-%d %H:%M}Z"
+        yield warn(about, f"{said}: {expiry.trouble}.", "Correct HEALTHARCHIVE_CERTIFICATES.")
+    soon = expiry.ends_soon_at(days)
+    if expiry.ends_at is None or soon is None:
+        return
+    day = f"{expiry.ends_at:%Y-%m-%d}"
+    if expiry.ends_at <= now:
+        yield fail(about, f"It ended on {day}.", cure)
+    elif soon <= now:
+        yield warn(about, f"It ends on {day}.", cure)
+    else:
+        yield fine(about, f"It lasts until {day}.")
 
 
 def operations(around: Surroundings) -> Iterator[Checked]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import FrameType
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -36,20 +41,31 @@ from healtharchive.settings.declared import PREFIX
 from healtharchive.steward.backups import MAKE, Backups
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import take_round
+from healtharchive.work.child import acting_user
 from healtharchive.work.holder import this_holder
 from healtharchive.work.outage import OUTAGES, describe
 from healtharchive.work.stopping import Stop
 
-COMMAND = (sys.executable, "-m", "healtharchive.cli.main")
+COMMAND = (sys.executable, "-P", "-m", "healtharchive.cli.main")
+NOWHERE = "/"  # whoever wrote the directory that we were called in has no say in what we run
+ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 STATUS_SECONDS = 60.0
 LIVING_SECONDS = 120.0  # within which a service that was started must have said so
 OWED_SECONDS = 300.0  # after which the steward starts it, should this process be gone
 LOOK_SECONDS = 0.5
 Command = Callable[[Sequence[str], float], tuple[int, str]]
+Critical = dict[tuple[str, str, str], str]  # rule, subject, subject_id: its sentence
 
 
 class StepFailed(SetupError):
     """A step of the deployment did not succeed."""
+
+
+class Interrupted(SystemExit):
+    """A signal ends the deployment; its code is the exit status that tells of it."""
+
+    def __str__(self) -> str:
+        return f"{signal.Signals(int(str(self.code)) - 128).name} told it to end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,7 @@ def back_up(settings: Settings, database: Database, clock: Clock) -> str:
 def run_command(settings: Settings, words: Sequence[str], seconds: float) -> tuple[int, str]:
     """One of our own commands in a process of its own: its exit status and what it said."""
     ours = {each: value for each, value in os.environ.items() if not each.startswith(PREFIX)}
+    user, group = acting_user()
     try:
         ended = subprocess.run(
             [*COMMAND, *words],
@@ -82,10 +99,44 @@ def run_command(settings: Settings, words: Sequence[str], seconds: float) -> tup
             timeout=seconds,
             check=False,
             env={**ours, **environment_of(settings)},
+            cwd=NOWHERE,
+            user=user,
+            group=group,
         )
     except subprocess.TimeoutExpired:
         return -1, f"it took more than {seconds:.0f} s"
-    return ended.returncode, (ended.stderr.strip() or ended.stdout.strip())
+    return ended.returncode, (ended.stdout.strip() or ended.stderr.strip())
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """While inside, a session that drops, SIGTERM and Ctrl-C raise Interrupted, once.
+
+    What undoes the work then is not interrupted again. A signal that was ignored (nohup) stays so.
+    """
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(128 + number)
+
+    known = {each: signal.getsignal(each) for each in ENDING}
+    before = {each: handler for each, handler in known.items() if handler != signal.SIG_IGN}
+    try:
+        for each in before:
+            signal.signal(each, interrupt)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A service that we stopped. `beats`: while it lives it says so in the database."""
+
+    since: datetime
+    beats: bool
 
 
 @dataclass(slots=True)
@@ -104,24 +155,32 @@ class Deployment:
     actor: Actor = field(default_factory=this_process)
     _lock: DeployLock | None = None
     _began: int | None = None  # the event that causes all others
-    # Services that we stopped and did not start, and whether each beats while it lives.
-    _down: dict[str, bool] = field(default_factory=dict)
+    _down: dict[str, Down] = field(default_factory=dict)  # what we did not start again yet
+    _before: Critical | None = None  # what was critical already; None: nobody could tell
 
     def run(self, standing: Standing) -> Outcome:
         """Every step; after a failure what we stopped runs again, and the lock is given back."""
+        with ended_in_order():
+            return self._run(standing)
+
+    def _run(self, standing: Standing) -> Outcome:
         done: list[Step] = []
         steps = plan(standing)
         try:
             for step in steps:
-                self.tell(step.sentence)
+                self._say(step.sentence)
                 self._take(step)
                 done.append(step)
         except (HealthArchiveError, *OUTAGES) as error:
             return self._fail(standing, steps[len(done)], tuple(done), error)
-        except BaseException as error:  # Ctrl-C leaves no lock and nothing stopped behind
+        except BaseException as error:  # a signal leaves no lock and nothing stopped behind
             self._fail(standing, steps[len(done)], tuple(done), error)
             raise
         return Outcome(tuple(done))
+
+    def _say(self, sentence: str) -> None:
+        with contextlib.suppress(OSError):  # whoever read this is gone, with the terminal
+            self.tell(sentence)
 
     def _take(self, step: Step) -> None:
         if self._lock is not None:
@@ -143,6 +202,7 @@ class Deployment:
         path, lapses = self.settings.deploy_lock, self.settings.deploy_lock_seconds
         self._lock = deploying_lock.take(path, self.reason, self.clock.now(), lapses)
         self._began = self._note("began", self.reason)
+        self._look_before()
 
     def _backup(self) -> None:
         self._note("backed_up", self.back_up())
@@ -151,17 +211,34 @@ class Deployment:
         before = schema.current(self.database)
         schema.upgrade(self.database)
         self._note("upgraded", f"the schema went from {before} to {schema.head()}")
+        if self._before is None:
+            self._look_before()
+
+    def _look_before(self) -> None:
+        """What is critical before we restart anything. Nobody can tell with an older schema."""
+        with contextlib.suppress(StepFailed):
+            self._before = self._critical()
 
     def _restart(self, service: str) -> None:
-        self._stop(service)
-        self._start(service)
+        """In one order to systemd: nothing that happens to us leaves it stopped."""
+        self._owe(service)
+        self.services.restart(service)
+        self._await(service)
 
     def _stop(self, service: str) -> None:
-        """Stop it, with a restart owed: whatever happens to us, the steward starts it again."""
+        self._owe(service)
+        self.services.stop(service)
+
+    def _start(self, service: str) -> None:
+        self.services.start(service)
+        self._await(service)
+
+    def _owe(self, service: str) -> None:
+        """Write its restart as owed: should we be killed, the steward starts it again."""
         wait = timedelta(seconds=self.settings.stop_seconds + OWED_SECONDS)
-        self._down[service] = False
         with self.database.begin() as connection:
-            self._down[service] = bool(self._living(connection, service))
+            since = self.database.now(connection)
+            down = Down(since, beats=bool(self._living(connection, service)))
             hold(
                 self.database,
                 connection,
@@ -171,29 +248,25 @@ class Deployment:
                 why=f"a deployment restarts it: {self.reason}",
                 actor=self.actor,
                 host=self.actor.host,
-                until=self.database.now(connection) + wait,
+                until=since + wait,
             )
-        self.services.stop(service)
+        self._down[service] = down
 
-    def _start(self, service: str) -> None:
-        with self.database.read() as connection:
-            begun = self.database.now(connection)
-        self.services.start(service)
-        said = self._wait_for(service, begun)
+    def _await(self, service: str) -> None:
+        said = self._wait_for(service, self._down[service])
         self._end_holds(service)
         del self._down[service]
         self._note("restarted", said)
 
-    def _wait_for(self, service: str, begun: datetime) -> str:
+    def _wait_for(self, service: str, down: Down) -> str:
         """That it lives: its process says so, of this version; else that systemd calls it ready."""
         deadline = self.clock.monotonic() + self.living_seconds
-        beats = self._down[service]
         while self.clock.monotonic() < deadline:
             with self.database.read() as connection:
                 for each in self._living(connection, service):
-                    if each.started_at >= begun:
+                    if each.started_at >= down.since:
                         return self._checked(each)
-            if not beats and self.services.running(service):
+            if not down.beats and self.services.running(service):
                 return f"the {service} is ready"
             time.sleep(LOOK_SECONDS)
         raise StepFailed(
@@ -223,11 +296,29 @@ class Deployment:
                     end_hold(self.database, connection, each.id, why, actor=self.actor)
 
     def _verify(self) -> None:
-        status, said = self.command(("status",), STATUS_SECONDS)
-        if status not in (0, 1):
+        before, found = self._before or {}, self._critical()
+        new = [sentence for one, sentence in found.items() if one not in before]
+        if new:
+            raise StepFailed(f"`healtharchive status` is not content: {' '.join(new)}")
+        more = f" beyond what was there before: {' '.join(found.values())}" if found else ""
+        self._note("verified", f"status finds nothing critical{more}")
+
+    def _critical(self) -> Critical:
+        """What `status` calls critical now. StepFailed when it cannot say."""
+        status, said = self.command(("status", "--json"), STATUS_SECONDS)
+        facts: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            facts = json.loads(said)
+        if "findings" not in facts:
             first = said.splitlines()[0] if said else f"it ended with {status}"
-            raise StepFailed(f"`healtharchive status` is not content: {first}")
-        self._note("verified", "status finds nothing critical")
+            raise StepFailed(
+                f"`healtharchive status` is not content: {facts.get('unusable', first)}"
+            )
+        return {
+            (each["name"], each["subject"], each["subject_id"]): each["sentence"]
+            for each in facts["findings"]
+            if each["told"] and each["severity"] == "critical"
+        }
 
     def _unlock(self) -> None:
         assert self._lock is not None
@@ -240,10 +331,11 @@ class Deployment:
     def _fail(
         self, standing: Standing, step: Step, done: tuple[Step, ...], error: BaseException
     ) -> Outcome:
-        reason = str(error) if isinstance(error, HealthArchiveError) else describe(error)
+        ours = isinstance(error, HealthArchiveError | Interrupted)
+        reason = str(error) if ours else describe(error)
         said = [f"{step.sentence}: {reason or type(error).__name__}"]
         for service in tuple(self._down):
-            self.tell(f"start the {service} again")
+            self._say(f"start the {service} again")
             try:
                 self._start(service)
             except (HealthArchiveError, *OUTAGES) as trouble:

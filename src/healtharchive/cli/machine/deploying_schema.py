@@ -8,6 +8,7 @@ from pathlib import Path
 from healtharchive.model.schema import MIGRATIONS
 
 ADDING = ("create_table", "create_index", "add_column")
+HARMLESS = ("drop_index",)  # the older program only asks more slowly
 ASKING = ("get_bind", "get_context", "f")
 
 
@@ -40,7 +41,7 @@ def _objection(call: ast.Call) -> str:
     function = call.func
     if not isinstance(function, ast.Attribute) or not isinstance(function.value, ast.Name):
         return ""
-    if function.value.id != "op" or function.attr in ASKING:
+    if function.value.id != "op" or function.attr in (*ASKING, *HARMLESS):
         return ""
     if function.attr not in ADDING:
         return f"it does {function.attr.replace('_', ' ')}"

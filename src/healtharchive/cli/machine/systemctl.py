@@ -28,6 +28,9 @@ class Services(Protocol):
     def start(self, service: str) -> None:
         """Start it. SetupError when that fails."""
 
+    def restart(self, service: str) -> None:
+        """Stop and start it, as one order. SetupError when that fails."""
+
 
 @dataclass(frozen=True, slots=True)
 class Systemctl:
@@ -49,6 +52,9 @@ class Systemctl:
 
     def start(self, service: str) -> None:
         _run(("start", unit(service)), self.patience_seconds)
+
+    def restart(self, service: str) -> None:
+        _run(("restart", unit(service)), self.patience_seconds)
 
 
 def unit(service: str) -> str:

@@ -33,7 +33,7 @@ from healtharchive.search.index import SearchIndex
 from healtharchive.search.stored import Stored
 from healtharchive.storage.errand import abandon
 
-COMMAND = (sys.executable, "-m", "healtharchive.search.compare")
+COMMAND = (sys.executable, "-P", "-m", "healtharchive.search.compare")
 DEADLINE_SECONDS = 15.0
 
 Refusal = Literal["", "out_of_reach", "unreadable", "no_text", "too_large", "live"]

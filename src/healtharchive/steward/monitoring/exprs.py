@@ -225,6 +225,8 @@ JOBS = {
 BACKUP_LATE = f"1.5 * {_limit('backup')}"
 BACKUP_AT = "healtharchive_backup_timestamp_seconds"
 BACKUP_AGE = f"time() - {BACKUP_AT}"
+UNPROVEN_AGE = "time() - healtharchive_backup_unproven_timestamp_seconds"
+RESTORE_LATE = f"2 * {_limit('restore_test')}"
 STEWARD_AGE = 'time() - healtharchive_service_start_timestamp_seconds{service="steward"}'
 KEEPING = {
     "BackupOld": Expr(
@@ -233,8 +235,9 @@ KEEPING = {
         "The newest backup of the database is too old, or there is none.",
     ),
     "RestoreFailed": Expr(
-        "healtharchive_restore_test_ok == 0",
-        "The newest backup of the database could not be restored.",
+        "max by (instance) (healtharchive_restore_test_ok == 0) or max by (instance) "
+        f"({_over(UNPROVEN_AGE, RESTORE_LATE)})",
+        "The newest backup of the database could not be restored, or was not tried for long.",
     ),
     "Drift": Expr(
         "healtharchive_drift == 1",
@@ -242,8 +245,8 @@ KEEPING = {
         ("thing",),
     ),
     "Expiring": Expr(
-        _over("healtharchive_expiry_timestamp_seconds - time()", _limit("certificate"), "<="),
-        "The {{ $labels.kind }} {{ $labels.name }} ends in {{ $value | humanizeDuration }}.",
+        "healtharchive_expiry_warn_timestamp_seconds <= time()",
+        "The {{ $labels.kind }} {{ $labels.name }} ends soon, has ended or cannot be looked at.",
         ("kind", "name"),
     ),
     "ReportsWaiting": Expr(

@@ -122,9 +122,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_tokens_name"),
         sa.UniqueConstraint("digest", name="uq_tokens_digest"),
     )
+    # Whether a job has captures beyond those compared is asked every two minutes.
+    op.drop_index("ix_captures_job_id", "captures")
+    op.create_index("ix_captures_job_id", "captures", ["job_id", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_captures_job_id", "captures")
+    op.create_index("ix_captures_job_id", "captures", ["job_id"])
     for name in (
         "tokens",
         "measures",
