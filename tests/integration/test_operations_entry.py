@@ -124,9 +124,10 @@ def test_a_session_ends_with_its_token_its_time_and_its_logout(
     assert COOKIE not in desk.client.cookies
     desk.client.cookies.set(COOKIE, kept)
     assert desk.client.get("/en/operations").status_code == 303
-    # Another one, whose token is revoked.
+    # Another one, begun in the same second for all it matters, whose token is revoked.
     desk.client.cookies.clear()
     desk.enter(secret)
+    assert desk.client.cookies[COOKIE] != kept
     assert desk.client.get("/en/operations").status_code == 200
     database = desk.archive.database
     with database.begin() as connection:
@@ -145,18 +146,20 @@ def test_a_cookie_that_was_made_up_opens_nothing(desk: Office) -> None:
     secret = desk.token("keeper", Scope.ADMIN)
     other = desk.token("other", Scope.READ)
     desk.enter(secret)
-    number, until, signature = desk.client.cookies[COOKIE].split(".")
+    number, until, nonce, signature = desk.client.cookies[COOKIE].split(".")
     desk.client.cookies.clear()
     desk.enter(other)
     theirs = desk.client.cookies[COOKIE].rpartition(".")[2]
     digest = tokens.digest_of(secret)
     for forged in (
-        f"{number}.{int(until) + 999}.{signature}",
-        f"{number}.{until}.{theirs}",
-        f"{number}.{until}.{digest}",
-        f"{number}.{until}.",
-        f"0.{until}.{signature}",
-        f"{number}.{until}.{'é' * 8}".encode("latin-1").decode("latin-1"),
+        f"{number}.{int(until) + 999}.{nonce}.{signature}",
+        f"{number}.{until}.{nonce[::-1]}0.{signature}",
+        f"{number}.{until}.{signature}",
+        f"{number}.{until}.{nonce}.{theirs}",
+        f"{number}.{until}.{nonce}.{digest}",
+        f"{number}.{until}.{nonce}.",
+        f"0.{until}.{nonce}.{signature}",
+        f"{number}.{until}.{nonce}.{'é' * 8}".encode("latin-1").decode("latin-1"),
         "..",
         "",
     ):

@@ -170,7 +170,8 @@ class Admission:
     def begin(self, visitor: Visitor) -> str:
         """The session cookie's value for who was let in."""
         until = int(self._clock.now().timestamp()) + SESSION_SECONDS
-        said = f"{visitor.token_id}.{until}"
+        # Random, or two sessions begun in one second would be the same and end together.
+        said = f"{visitor.token_id}.{until}.{secrets.token_hex(8)}"
         return f"{said}.{self._sign(visitor.digest, 'session', said)}"
 
     def end(self, visitor: Visitor) -> None:
@@ -182,8 +183,9 @@ class Admission:
     def by_session(self, session: str) -> Visitor | None:
         """Who has this session; None when it is none, or is over, as its token may be."""
         said, _, signature = session.rpartition(".")
-        number, _, until = said.partition(".")
-        if not (number.isdecimal() and until.isdecimal() and len(said) < 40):
+        number, _, rest = said.partition(".")
+        until = rest.partition(".")[0]
+        if not (number.isdecimal() and until.isdecimal() and len(said) < 60):
             return None
         if int(until) <= self._clock.now().timestamp() or session in self._ended:
             return None
