@@ -16,6 +16,7 @@ from healtharchive.steward.rounds import take_round
 from healtharchive.steward.stalls import Stalls
 from tests.lab.archive import Archive
 from tests.lab.processes import wait_for
+from tests.lab.rendered_site import GIF
 from tests.lab.small_site import Answer, answering
 from tests.lab.stewards import events_about, means_for
 from tests.lab.workers import job_of
@@ -35,7 +36,7 @@ MANNERS = {
 NEVER = """<title>never</title><p>words</p><script>
 function next(number) {
   const image = new Image();
-  image.onload = image.onerror = () => next(number + 1);
+  image.onerror = () => next(number + 1);
   image.src = `/held/${number}?${Math.random()}`;
 }
 next(0);
@@ -52,7 +53,7 @@ class Site:
         code = path.split("/")[1]
         if code == "held":
             self.released.wait(PATIENCE_SECONDS)
-            return Answer(b"no", 404)
+            return Answer(GIF, headers=(("Content-Type", "image/gif"),))
         if code not in PAGES:
             return Answer(b"no", 404)
         if path == f"/{code}/":

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 import pytest
 
 from healtharchive.storage.mountinfo import mount_at, read_mounts
-from tests.lab.predecessor_box import ALSO, BOX, HERE, THERE, Boxed, boxed
+from tests.lab.predecessor_box import ALSO, BOX, HERE, PATIENCE_SECONDS, THERE, Boxed, boxed
+from tests.lab.processes import wait_for
 
 
 @pytest.mark.timeout(600)
 def test_after_a_reboot_mounts_and_binds_are_made_again_before_a_job_on_them_starts() -> None:
     """There: a reboot took away the binds that lead a job's directory to the storage box; in their
     place stood a directory that nobody could write to, and the jobs failed on it until a person
-    made the binds anew. Here: steward and worker start in any order; the steward mounts the box and
-    binds every hot path, also those of jobs that have not run yet; no job on them is started before
-    that; and a directory in the way that nobody may enter does no harm."""
+    made the binds anew. Here: though the worker is there first, no job on them is started before
+    the steward has mounted the box and bound every hot path, also those of jobs that have not run
+    yet; and a directory in the way that nobody may enter does no harm."""
     with boxed(HERE, THERE, ALSO) as box:
         box.archive.run("resume", "--id", str(box.jobs[ALSO]))
         box.reboot()
@@ -26,7 +28,12 @@ def test_after_a_reboot_mounts_and_binds_are_made_again_before_a_job_on_them_sta
             each.chmod(0)
         reboot = box.last_event()
 
-        with box.running("worker", "steward"):
+        def claimed() -> bool:
+            return any(each > reboot for each in box.claims(THERE))
+
+        with box.running("worker"), ExitStack() as undo:
+            wait_for(claimed, what="a job on the box is claimed", seconds=PATIENCE_SECONDS)
+            undo.enter_context(box.running("steward"))
             box.wait_until_captured(HERE, THERE, ALSO)
             box.wait_until_well()
             box.assert_whole(HERE, THERE, ALSO)
