@@ -304,7 +304,7 @@ def test_row_06_the_mount_table_and_the_counters_of_a_hung_mount_are_read_at_onc
         assert at is not None
         remote.hang()
         code = (
-            "import os, sys; from healtharchive.storage.mountinfo import Mount, *;"
+            "import os, sys; from healtharchive.storage.mountinfo import *;"
             "mounts = read_mounts(); at = mount_at(mounts, sys.argv[1]);"
             "print(at.source, waiting_requests(at.device), covering(mounts, sys.argv[1]) == at)"
         )
