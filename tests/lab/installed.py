@@ -80,7 +80,8 @@ class Installed:
         before = other_than or {}
 
         def are_up() -> bool:
-            return all(self.is_up(u) and self.main_pid(u) != before.get(u, 0) for u in units)
+            # Two questions: between them systemd may notice that the first answer was out of date.
+            return all(self.is_up(u) and self.main_pid(u) not in (0, before.get(u)) for u in units)
 
         wait_for(are_up, what=f"{', '.join(units)} run", seconds=START_SECONDS, every=0.3)
 
