@@ -115,7 +115,9 @@ def test_watch_draws_again_and_again_until_it_is_interrupted(tmp_path: Path) -> 
     archive = Archive(tmp_path / "data")
     archive.set_up()
     log = tmp_path / "watched"
-    watching = spawn(command("status", "--watch"), environment=archive.environment, log=log)
+    # As at a terminal: what runs in the background, as this suite may, ignores SIGINT.
+    words = ["env", "--default-signal=INT", *command("status", "--watch")]
+    watching = spawn(words, environment=archive.environment, log=log)
     try:
         wait_for(lambda: log.read_text().count("All is well") >= 2, what="it is drawn twice")
         # The archive's database goes away: that is shown, and the watching goes on.
