@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from healtharchive.cli.main import main
 from healtharchive.model.database import Database
 from healtharchive.model.progress import note_segments
 from healtharchive.search.manifest import manifest
 from tests.lab import warcs
 from tests.lab.archive import Archive
 from tests.lab.captured import add_segment, claim_index, completed_job
+from tests.lab.commands import Run, in_process
 from tests.lab.postgres import free_port
 from tests.lab.processes import without_settings
 from tests.lab.queue import ACTOR
@@ -67,20 +66,9 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture
 def run(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+) -> Run:
     """Run a command in this process: its exit code, what it printed, what it complained of."""
-
-    def command(*words: str, **settings: str) -> tuple[int, str, str]:
-        chosen = {f"HEALTHARCHIVE_{name}": value for name, value in settings.items()}
-        with monkeypatch.context() as patch:
-            for name, value in {**archive.environment, **chosen}.items():
-                patch.setenv(name, value)
-            capsys.readouterr()
-            code = main(list(words))
-            said = capsys.readouterr()
-            return code, said.out, said.err
-
-    return command
+    return in_process(archive, monkeypatch, capsys)
 
 
 def test_help_names_every_command(archive: Archive) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from healtharchive.cli.main import main
 from healtharchive.model.database import Database
 from healtharchive.model.journal import this_process
 from healtharchive.model.services import Service, note_start
@@ -19,10 +17,9 @@ from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs
 from healtharchive.work.holder import this_holder
 from tests.lab.archive import Archive, command
+from tests.lab.commands import Run, in_process
 from tests.lab.processes import kill_tree, spawn, wait_for
 from tests.lab.queue import add_job
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -35,18 +32,7 @@ def run(
     """A command in this process: its exit code, what it printed, what it complained of."""
     archive = Archive(tmp_path, {"DATABASE_URL": database_url})
     (tmp_path / "backend.env").touch()
-
-    def command(*words: str, **settings: str) -> tuple[int, str, str]:
-        chosen = {f"HEALTHARCHIVE_{name}": value for name, value in settings.items()}
-        with monkeypatch.context() as patch:
-            for name, value in {**archive.environment, **chosen}.items():
-                patch.setenv(name, value)
-            capsys.readouterr()
-            code = main(list(words))
-            said = capsys.readouterr()
-            return code, said.out, said.err
-
-    return command
+    return in_process(archive, monkeypatch, capsys)
 
 
 def everything_runs(database: Database) -> None:

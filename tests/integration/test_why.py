@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from healtharchive.cli.main import main
 from healtharchive.model.attempts import Ending, Work
 from healtharchive.model.campaigns import create_campaign
 from healtharchive.model.database import Database
@@ -24,6 +23,7 @@ from healtharchive.model.target import TargetDefinition, TargetKind, Verdict
 from healtharchive.model.targets import change_target, declare_targets
 from healtharchive.work.holder import this_holder
 from tests.lab.archive import Archive
+from tests.lab.commands import in_process
 from tests.lab.processes import kill_tree, wait_for
 from tests.lab.queue import ACTOR, add_job, source_named, terms_of
 
@@ -41,15 +41,12 @@ def why(
     """What `why` prints."""
     archive = Archive(tmp_path, {"DATABASE_URL": database_url})
     (tmp_path / "backend.env").touch()
+    run = in_process(archive, monkeypatch, capsys)
 
     def command(*words: str, code: int = 0) -> str:
-        with monkeypatch.context() as patch:
-            for name, value in archive.environment.items():
-                patch.setenv(name, value)
-            capsys.readouterr()
-            assert main(["why", *words]) == code
-            said = capsys.readouterr()
-            return said.out if code == 0 else said.err
+        ended, printed, complained = run("why", *words)
+        assert ended == code
+        return printed if code == 0 else complained
 
     return command
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from healtharchive.cli.status import verdict_of
 from healtharchive.cli.status_text import screen
+from healtharchive.model.actions import Action
 from healtharchive.model.services import HoldKind, Service
 from healtharchive.steward.condition import (
-    ActionNow,
     AlertNow,
     CampaignNow,
     Condition,
@@ -151,7 +151,7 @@ def test_campaigns_are_the_newest_or_those_of_the_year() -> None:
 
 
 def test_the_disk_its_projection_actions_and_alerts_are_there() -> None:
-    action = ActionNow(ago(minutes=2), "target", "box", "recover", "applied", "it was stale")
+    action = Action(ago(minutes=2), "target", "box", "recover", "applied", "it was stale")
     alert = AlertNow(
         "TargetDown", "critical", "target", "box", "box is stale", ago(hours=1), NOW, ""
     )

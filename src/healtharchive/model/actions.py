@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, func, insert, select
 
 from healtharchive.model.tables import actions
 
@@ -13,6 +14,21 @@ DAY = timedelta(days=1)
 APPLIED = "applied"
 FAILED = "failed"
 REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something automation did, failed to do, or refused."""
+
+    at: datetime
+    subject: str
+    subject_id: str
+    what: str
+    outcome: str
+    why: str
+
+
+COLUMNS = tuple(actions.c[each.name] for each in fields(Action))
 
 
 def note_action(
@@ -78,25 +94,24 @@ def last_refusal(connection: Connection, subject: str, subject_id: str, what: st
 
 def last_done(connection: Connection, subject: str, subject_id: str, what: str) -> datetime | None:
     """When this was last really done, whether it helped or not."""
-    query = select(func.max(actions.c.at)).where(
-        actions.c.subject == subject,
-        actions.c.subject_id == subject_id,
-        actions.c.what == what,
-        actions.c.outcome != REFUSED,
-    )
-    found: datetime | None = connection.execute(query).scalar_one()
-    return found
+    return _last(connection, subject, subject_id, what, actions.c.outcome != REFUSED)
 
 
 def last_applied(
     connection: Connection, subject: str, subject_id: str, what: str
 ) -> datetime | None:
     """When this was last done and worked."""
+    return _last(connection, subject, subject_id, what, actions.c.outcome == APPLIED)
+
+
+def _last(
+    connection: Connection, subject: str, subject_id: str, what: str, ended: ColumnElement[bool]
+) -> datetime | None:
     query = select(func.max(actions.c.at)).where(
         actions.c.subject == subject,
         actions.c.subject_id == subject_id,
         actions.c.what == what,
-        actions.c.outcome == APPLIED,
+        ended,
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found

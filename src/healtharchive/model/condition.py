@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from healtharchive.model import wire
-from healtharchive.model.actions import REFUSED
+from healtharchive.model.actions import COLUMNS, REFUSED, Action
 from healtharchive.model.copies import ON_DISK, CopyState
 from healtharchive.model.journal import Event, event_of
 from healtharchive.model.reader_reports import ReportState
@@ -203,11 +203,11 @@ def refusal_told(connection: Connection, target: str, what: str, since: datetime
 # -- what was done, and what goes on -------------------------------------------------------
 
 
-def last_actions(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+def last_actions(connection: Connection, limit: int) -> tuple[Action, ...]:
     """The newest automatic actions on the archive, the newest first; not that people were told."""
-    query = select(actions).where(actions.c.subject.not_in(TALK))
-    query = query.order_by(actions.c.id.desc()).limit(limit)
-    return connection.execute(query).all()
+    query = select(*COLUMNS).where(actions.c.subject.not_in(TALK))
+    rows = connection.execute(query.order_by(actions.c.id.desc()).limit(limit))
+    return tuple(Action(*row) for row in rows)
 
 
 def newest_process(connection: Connection, service: Service, word: str = "") -> Process | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from healtharchive.model.actions import COLUMNS, Action
 from healtharchive.model.journal import LONGEST_CHAIN, Event, event_of
 from healtharchive.model.services import Process
 from healtharchive.model.states import SegmentState
@@ -29,18 +30,6 @@ class AlertThen:
     over_at: datetime | None
     sent_at: datetime | None
     inhibited_by: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ActionThen:
-    """Something automation did, failed to do, or refused."""
-
-    at: datetime
-    subject: str
-    subject_id: str
-    what: str
-    outcome: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +109,11 @@ def alerts_between(connection: Connection, since: datetime, until: datetime) -> 
     return [AlertThen(*row) for row in connection.execute(query)]
 
 
-def actions_between(connection: Connection, since: datetime, until: datetime) -> list[ActionThen]:
+def actions_between(connection: Connection, since: datetime, until: datetime) -> list[Action]:
     """What automation did and refused in a span, in order."""
-    columns = (
-        actions.c.at,
-        actions.c.subject,
-        actions.c.subject_id,
-        actions.c.what,
-        actions.c.outcome,
-        actions.c.why,
-    )
-    query = select(*columns).where(*_within(actions.c.at, since, until))
+    query = select(*COLUMNS).where(*_within(actions.c.at, since, until))
     rows = connection.execute(query.order_by(actions.c.at, actions.c.id))
-    return [ActionThen(*row) for row in rows]
+    return [Action(*row) for row in rows]
 
 
 def lives_between(connection: Connection, since: datetime, until: datetime) -> list[Process]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select
 
-from healtharchive.model.journal import Actor, Event
+from healtharchive.model.journal import Event, event_of
 from healtharchive.model.tables import events
 
 
@@ -34,19 +34,19 @@ def newest(
     query = _matching(wanted).order_by(events.c.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(events.c.id < before_id)
-    return [_event(row) for row in connection.execute(query)]
+    return [event_of(row) for row in connection.execute(query)]
 
 
 def following(connection: Connection, wanted: Wanted, *, limit: int, after_id: int) -> list[Event]:
     """The first events that match after one, oldest first."""
     query = _matching(wanted).where(events.c.id > after_id)
-    return [_event(row) for row in connection.execute(query.order_by(events.c.id).limit(limit))]
+    return [event_of(row) for row in connection.execute(query.order_by(events.c.id).limit(limit))]
 
 
 def get_event(connection: Connection, event_id: int) -> Event | None:
     """One event."""
     row = connection.execute(select(events).where(events.c.id == event_id)).one_or_none()
-    return None if row is None else _event(row)
+    return None if row is None else event_of(row)
 
 
 def _matching(wanted: Wanted) -> Select[Any]:
@@ -65,19 +65,3 @@ def _matching(wanted: Wanted) -> Select[Any]:
     if wanted.until is not None:
         conditions.append(columns.at <= wanted.until)
     return select(events).where(*conditions)
-
-
-def _event(row: Any) -> Event:
-    return Event(
-        id=row.id,
-        at=row.at,
-        actor=Actor(row.unit, row.pid, row.host),
-        subject=row.subject,
-        subject_id=row.subject_id,
-        what=row.what,
-        from_state=row.from_state,
-        to_state=row.to_state,
-        why=row.why,
-        evidence=row.evidence or {},
-        caused_by=row.caused_by,
-    )

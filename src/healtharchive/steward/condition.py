@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from healtharchive.model.actions import Action
 from healtharchive.model.expiries import Expiry
 from healtharchive.model.rounds import Round
 from healtharchive.model.services import Hold, Process
@@ -125,18 +126,6 @@ class SpoolNow:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionNow:
-    """Something automation did or refused to do."""
-
-    at: datetime
-    subject: str
-    subject_id: str
-    what: str
-    outcome: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class AlertNow:
     """An alert that fires."""
 
@@ -178,7 +167,7 @@ class Condition:
     unindexed_since: datetime | None  # the oldest captured job that waits to be indexed
     uncompared_since: datetime | None  # the oldest indexed job that waits to be compared
     rounds: tuple[Round, ...]
-    actions: tuple[ActionNow, ...]  # the last ones, newest first
+    actions: tuple[Action, ...]  # the last ones, newest first
     alerts: tuple[AlertNow, ...]
     backup: BackupNow
     expiries: tuple[Expiry, ...]

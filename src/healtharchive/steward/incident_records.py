@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from healtharchive.model import incident
+from healtharchive.model.actions import Action
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput
-from healtharchive.model.incident import ActionThen, AlertThen, JobThen, SampleThen
+from healtharchive.model.incident import AlertThen, JobThen, SampleThen
 from healtharchive.model.journal import Event
 from healtharchive.model.services import Process
 from healtharchive.model.targets import list_targets
@@ -39,7 +40,7 @@ class Records:
     events: tuple[Event, ...]
     causes: tuple[Event, ...] = ()
     alerts: tuple[AlertThen, ...] = ()
-    actions: tuple[ActionThen, ...] = ()
+    actions: tuple[Action, ...] = ()
     lives: tuple[Process, ...] = ()
     samples: tuple[SampleThen, ...] = ()
     jobs: tuple[JobThen, ...] = ()

@@ -20,10 +20,8 @@ from healtharchive.steward import metrics_jobs, metrics_operation, metrics_stora
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.metrics_declared import Values, declared, family, one
 from healtharchive.steward.observing_storage import target_now
+from healtharchive.work.census import patience_seconds
 from healtharchive.work.outage import OUTAGES
-
-LEAST_LIVING_SECONDS = 60.0
-BEATS_MISSED = 4  # a process that missed so many is not counted as living
 
 BUILD = declared("build_info", "1, with the version of this program.", "version")
 DATABASE_UP = declared("database_up", "1 when the database answers, else 0: nothing else is told.")
@@ -74,7 +72,7 @@ def exposition(
     }
     try:
         with database.read() as connection:
-            found = standing(database, connection, living_seconds(settings))
+            found = standing(database, connection, patience_seconds(settings.heartbeat_seconds))
             held = _held(connection)
     except OUTAGES:
         if strict:
@@ -96,11 +94,6 @@ def _held(connection: Connection) -> set[str]:
     """The sick targets that nothing automatic will mend."""
     sick = [each for each in list_targets(connection) if each.state is not TargetState.CLOSED]
     return {each.name for each in sick if target_now(connection, each).held}
-
-
-def living_seconds(settings: Settings) -> float:
-    """How old a process's last sign of life may be while it counts as living."""
-    return max(LEAST_LIVING_SECONDS, BEATS_MISSED * settings.heartbeat_seconds)
 
 
 class _Once(Collector):

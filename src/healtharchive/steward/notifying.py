@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from healtharchive.model.actions import APPLIED, note_action
+from healtharchive.model.actions import APPLIED
 from healtharchive.model.alerts import (
     Alert,
     alerts_to_tell,
@@ -19,11 +19,10 @@ from healtharchive.model.alerts import (
     note_told,
 )
 from healtharchive.model.errors import SetupError
-from healtharchive.model.journal import record
 from healtharchive.steward.alert_text import Message, compose, subject_line
 from healtharchive.steward.delivery import Carry, carry_out, failures, orders_for
 from healtharchive.steward.means import StewardMeans
-from healtharchive.steward.rounds import Caps, Step
+from healtharchive.steward.rounds import Caps, Step, note_step
 from healtharchive.steward.telling import (
     Occasion,
     TellingPolicy,
@@ -143,29 +142,8 @@ class Notify:
 
     def _note(self, told: Tidings, why: str) -> None:
         """What a round notes of a step, for a try that was none."""
-        database, step = self.means.database, self._step(told)
-        with database.begin() as connection:
-            now = database.now(connection)
-            event_id = record(
-                connection,
-                at=now,
-                actor=self.means.actor,
-                subject=step.subject,
-                subject_id=step.subject_id,
-                what=step.what,
-                why=why,
-                evidence={**step.evidence, "because": step.why},
-            )
-            note_action(
-                connection,
-                at=now,
-                subject=step.subject,
-                subject_id=step.subject_id,
-                what=step.what,
-                outcome=APPLIED,
-                why=why,
-                event_id=event_id,
-            )
+        with self.means.database.begin() as connection:
+            note_step(self._step(told), self.means, connection, APPLIED, why)
 
 
 def addresses(means: StewardMeans) -> list[str]:

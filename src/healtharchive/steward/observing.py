@@ -21,7 +21,6 @@ from healtharchive.model.targets import list_targets
 from healtharchive.model.told import Told, last_of_each, last_told
 from healtharchive.settings import Settings
 from healtharchive.steward.condition import (
-    ActionNow,
     AlertNow,
     BackupNow,
     CampaignNow,
@@ -65,7 +64,7 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
             unindexed_since=_unindexed(connection),
             uncompared_since=asked.oldest_uncompared(connection),
             rounds=rounds,
-            actions=_actions(connection),
+            actions=asked.last_actions(connection, MOST_ACTIONS),
             alerts=_alerts(connection),
             backup=_backup(connection),
             expiries=tuple(expiries(connection, now)),
@@ -137,13 +136,6 @@ def _unindexed(connection: Connection) -> datetime | None:
 
 
 # -- what was done, and what goes on -------------------------------------------------------
-
-
-def _actions(connection: Connection) -> tuple[ActionNow, ...]:
-    return tuple(
-        ActionNow(row.at, row.subject, row.subject_id, row.what, row.outcome, row.why)
-        for row in asked.last_actions(connection, MOST_ACTIONS)
-    )
 
 
 def _alerts(connection: Connection) -> tuple[AlertNow, ...]:

@@ -178,59 +178,53 @@ def _take(reconciler: Reconciler, step: Step, means: StewardMeans) -> Told:
     return Told(step, APPLIED, done)
 
 
+def note_step(
+    step: Step,
+    means: StewardMeans,
+    connection: Connection,
+    outcome: str,
+    why: str,
+    *,
+    seconds: float = 0.0,
+) -> None:
+    """Write what became of a step: its event and its action.
+
+    The event is called by the step's own word, with `_failed` or `_refused` when it was not taken.
+    """
+    now = means.database.now(connection)
+    event_id = record(
+        connection,
+        at=now,
+        actor=means.actor,
+        subject=step.subject,
+        subject_id=step.subject_id,
+        what=step.what if outcome == APPLIED else f"{step.what}_{outcome}",
+        why=why,
+        evidence={**step.evidence, "because": step.why},
+        caused_by=step.caused_by,
+    )
+    note_action(
+        connection,
+        at=now,
+        subject=step.subject,
+        subject_id=step.subject_id,
+        what=step.what,
+        outcome=outcome,
+        why=why,
+        seconds=seconds,
+        event_id=event_id,
+    )
+
+
 def _note(step: Step, means: StewardMeans, outcome: str, why: str, began: float) -> None:
-    """The action's event: `what` is the step's own word, with `_failed` when it did not work."""
     with means.database.begin() as connection:
-        now = means.database.now(connection)
-        event_id = record(
-            connection,
-            at=now,
-            actor=means.actor,
-            subject=step.subject,
-            subject_id=step.subject_id,
-            what=step.what if outcome == APPLIED else f"{step.what}_{outcome}",
-            why=why,
-            evidence={**step.evidence, "because": step.why},
-            caused_by=step.caused_by,
-        )
-        note_action(
-            connection,
-            at=now,
-            subject=step.subject,
-            subject_id=step.subject_id,
-            what=step.what,
-            outcome=outcome,
-            why=why,
-            seconds=round(means.clock.monotonic() - began, 3),
-            event_id=event_id,
-        )
+        seconds = round(means.clock.monotonic() - began, 3)
+        note_step(step, means, connection, outcome, why, seconds=seconds)
 
 
 def _note_refusal(step: Step, why: str, means: StewardMeans) -> None:
     """A refusal is an event too, once for each reason."""
     with means.database.begin() as connection:
         said = last_refusal(connection, step.subject, step.subject_id, step.what)
-        if said.split(":")[0] == why.split(":")[0]:
-            return
-        now = means.database.now(connection)
-        event_id = record(
-            connection,
-            at=now,
-            actor=means.actor,
-            subject=step.subject,
-            subject_id=step.subject_id,
-            what=f"{step.what}_refused",
-            why=why,
-            evidence={**step.evidence, "because": step.why},
-            caused_by=step.caused_by,
-        )
-        note_action(
-            connection,
-            at=now,
-            subject=step.subject,
-            subject_id=step.subject_id,
-            what=step.what,
-            outcome=REFUSED,
-            why=why,
-            event_id=event_id,
-        )
+        if said.split(":")[0] != why.split(":")[0]:
+            note_step(step, means, connection, REFUSED, why)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
-from healtharchive.steward.condition import Condition, RunningNow
+from healtharchive.steward.condition import Condition, RunningNow, WaitingNow
 
 LEAST_ERRORS = 1.0  # a minute; below that it is a slow site, not a failing one
 TARGET_TROUBLE = ("TargetHeld", "TargetDown")
@@ -21,16 +22,33 @@ def _job_stalled(condition: Condition, settings: Settings) -> Iterator[Found]:
         stalled = since + timedelta(seconds=each.stall_seconds)
         if condition.now < stalled:
             continue
-        yield Found(
-            "job",
-            str(each.job_id),
+        yield _of_job(
+            each,
             f"The crawl of job {each.job_id} ({each.source}) has got nothing done since "
             f"{since:%Y-%m-%d %H:%M:%S}Z; {each.urls_queued} URLs wait.",
             {"since": since.isoformat(), "stall_seconds": each.stall_seconds},
-            command=f"healtharchive why job {each.job_id}",
             since=stalled,
-            needs=each.targets,
         )
+
+
+def _of_job(
+    job: RunningNow | WaitingNow,
+    sentence: str,
+    evidence: Mapping[str, Any],
+    *,
+    command: str = "",
+    since: datetime | None = None,
+) -> Found:
+    """What is wrong with one job, which its targets may explain."""
+    return Found(
+        "job",
+        str(job.job_id),
+        sentence,
+        evidence,
+        command=command or f"healtharchive why job {job.job_id}",
+        since=since,
+        needs=job.targets,
+    )
 
 
 def _still_since(job: RunningNow) -> datetime | None:
@@ -44,14 +62,12 @@ def _crawl_errors(condition: Condition, settings: Settings) -> Iterator[Found]:
         errors, pages = each.errors_per_minute, each.pages_per_minute
         if errors is None or pages is None or errors < LEAST_ERRORS or errors <= pages:
             continue
-        yield Found(
-            "job",
-            str(each.job_id),
+        yield _of_job(
+            each,
             f"The crawl of job {each.job_id} ({each.source}) meets more errors than pages: "
             f"{errors:.0f} and {pages:.0f} a minute.",
             {"errors_per_minute": errors, "pages_per_minute": pages},
             command=f"healtharchive show-job --id {each.job_id}",
-            needs=each.targets,
         )
 
 
@@ -59,14 +75,11 @@ def _job_failed(condition: Condition, settings: Settings) -> Iterator[Found]:
     for each in condition.failed:
         done = "could not be indexed" if each.status == "index_failed" else "failed"
         why = f": {each.why}" if each.why else ""
-        yield Found(
-            "job",
-            str(each.job_id),
+        yield _of_job(
+            each,
             f"Job {each.job_id} ({each.source}) {done} and is not tried again by itself{why}.",
             {"status": each.status, "error": each.last_error},
-            command=f"healtharchive why job {each.job_id}",
             since=each.since,
-            needs=each.targets,
         )
 
 
@@ -75,14 +88,11 @@ def _job_parked_long(condition: Condition, settings: Settings) -> Iterator[Found
         if each.status != "parked":
             continue
         since = f" and has got nothing done since {each.since:%Y-%m-%d %H:%M}Z" * bool(each.since)
-        yield Found(
-            "job",
-            str(each.job_id),
+        yield _of_job(
+            each,
             f"Job {each.job_id} ({each.source}) is parked{since}: {each.why}.",
             {"why": each.why, "target": each.target},
-            command=f"healtharchive why job {each.job_id}",
             since=each.since,
-            needs=each.targets,
         )
 
 

@@ -29,14 +29,13 @@ from healtharchive.model.services import (
 )
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import Caps, Step
+from healtharchive.work.census import patience_seconds
 from healtharchive.work.holder import is_gone, pid_here
 from healtharchive.work.starting import Starter, starter_here
 
 PACE_SECONDS = 5.0
 # With the pace and the gate's cooldown an owed restart is repaid within 60 s, whatever is set.
 LATEST_SECONDS = 50.0
-LIVING_BEATS = 4
-LIVING_SECONDS = 60.0
 LATELY = timedelta(days=1)
 # An owed restart of something that was never stopped is settled so long after it was due.
 NEVER_STOPPED = timedelta(minutes=2)
@@ -267,9 +266,9 @@ class Services:
         """Whether it exists here; one in a container of this machine shows by its beats."""
         if pid_here(process.holder) is not None:
             return True
-        beats = LIVING_BEATS * self.means.settings.heartbeat_seconds
+        patience = patience_seconds(self.means.settings.heartbeat_seconds)
         quiet_seconds = (now - process.beat_at).total_seconds()
-        return not is_gone(process.holder) and quiet_seconds < max(LIVING_SECONDS, beats)
+        return not is_gone(process.holder) and quiet_seconds < patience
 
     def _who_starts(self) -> Starter:
         if self.starter is not None:

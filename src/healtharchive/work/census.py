@@ -25,11 +25,16 @@ class Living:
     unit: str = ""
 
 
+def patience_seconds(heartbeat_seconds: float) -> float:
+    """How old a process's last sign of life may be while it counts as living."""
+    return max(LEAST_PATIENCE_SECONDS, BEATS_MISSED * heartbeat_seconds)
+
+
 def told_apart(
     found: Iterable[Process], now: datetime, heartbeat_seconds: float
 ) -> tuple[list[Process], list[Process]]:
     """The living and the silent: those that beat lately and, on this machine, exist; the others."""
-    patience = timedelta(seconds=max(LEAST_PATIENCE_SECONDS, BEATS_MISSED * heartbeat_seconds))
+    patience = timedelta(seconds=patience_seconds(heartbeat_seconds))
     living: list[Process] = []
     silent: list[Process] = []
     for each in found:
