@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from healtharchive.model.errors import INSTALL_PACKAGES
 from tests.lab.archive import Archive, command, tail
 from tests.lab.processes import running, wait_for
 from tests.lab.reader import served
@@ -81,7 +82,7 @@ def test_what_is_missing_costs_only_the_jobs_that_need_it(missing: str, tmp_path
         if missing == "package":
             taken_away.write_text(TAKEN_AWAY)
             browser.symlink_to(str(shutil.which("chromium")))
-            sentence = "playwright is not installed. Run: pip install 'healtharchive[browser]'"
+            sentence = f"playwright is not installed. Run: {INSTALL_PACKAGES}"
         else:
             sentence = f"Chromium ({browser}) is not installed. Run: apt-get install chromium"
         processes = [

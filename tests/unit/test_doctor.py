@@ -18,6 +18,7 @@ from healtharchive.cli.machine import (
 from healtharchive.cli.machine.checks import Answer, Checked, Level, Surroundings, ask, worst
 from healtharchive.model.clock import SystemClock
 from healtharchive.model.container import ContainerOptions
+from healtharchive.model.errors import INSTALL_PACKAGES
 from healtharchive.model.source import SourceDefinition
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.settings import load
@@ -102,7 +103,7 @@ def test_extras_are_asked_for_by_what_needs_them(
     found = list(checks_program.extras(machine))
     wanted = {"extra browser", "extra s3", "extra notify"}
     assert levels(found) == dict.fromkeys(wanted, Level.FAIL)
-    assert any("healtharchive[browser]" in each.cure for each in found)
+    assert any(INSTALL_PACKAGES in each.cure for each in found)
 
 
 def test_the_browser_must_be_there_and_start(tmp_path: Path) -> None:

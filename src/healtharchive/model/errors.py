@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# What brings back a Python package, in the program's source directory (docs/install.md, step 1).
+# Never `pip install healtharchive`: on a public registry that name may be anybody's.
+INSTALL_PACKAGES = "pip install --require-hashes -r requirements/run.lock"
+
 
 class HealthArchiveError(Exception):
     """One clear sentence for a person: what happened, to which thing, and the cure.

@@ -20,6 +20,8 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
+from healtharchive.model.errors import INSTALL_PACKAGES
+
 COMMAND = (sys.executable, "-P", "-m", "healtharchive.steward.sending")
 OWN_DEADLINE_SECONDS = 60  # for the case that whoever started us is gone
 LEAST_SECRET = 3  # a piece of an address that is shorter is no secret, and would mask every word
@@ -75,7 +77,7 @@ def _send(order: SendingOrder) -> SendingReport:
     try:
         apprise = importlib.import_module("apprise")  # an extra
     except ImportError:
-        why = "apprise is not installed. Install the extra: healtharchive[notify]"
+        why = f"apprise is not installed. Run: {INSTALL_PACKAGES}"
         return SendingReport(False, why)
     said = io.StringIO()
     log = logging.getLogger(apprise.__name__)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from healtharchive.model.blame import EngineMissing
-from healtharchive.model.errors import BadInput, SetupError
+from healtharchive.model.errors import INSTALL_PACKAGES, BadInput, SetupError
 from healtharchive.model.target import TargetDefinition, TargetKind
 
 PIECE_BYTES = 1 << 20
@@ -122,14 +122,13 @@ def resolved(definition: TargetDefinition, environ: Mapping[str, str]) -> dict[s
     return options
 
 
-def engine(module: str, extra: str) -> Any:
+def engine(module: str) -> Any:
     """A library that only some targets need; EngineMissing with the cure when it is not there."""
     try:
         return importlib.import_module(module)
     except ImportError as missing:
         library = missing.name or module
-        cure = f"pip install 'healtharchive[{extra}]'"
-        raise EngineMissing(f"{library} is not installed. Run: {cure}") from missing
+        raise EngineMissing(f"{library} is not installed. Run: {INSTALL_PACKAGES}") from missing
 
 
 def checked(name: str) -> str:

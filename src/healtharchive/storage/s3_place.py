@@ -31,7 +31,7 @@ class S3Place:
         own = dict(options)
         client = {key: own.pop(key) for key in ("region_name",) if key in own}
         with spoken_as_errno(bucket):
-            library = engine("s3fs", "s3")
+            library = engine("s3fs")
             self._files = library.S3FileSystem(
                 **own,
                 client_kwargs=client,
@@ -47,7 +47,7 @@ class S3Place:
                 skip_instance_cache=True,
             )
             self._files.retries = ATTEMPTS
-            self._sync = engine("fsspec.asyn", "s3").sync
+            self._sync = engine("fsspec.asyn").sync
             self._timeout_seconds = timeout_seconds
 
     def size(self, name: str) -> int | None:

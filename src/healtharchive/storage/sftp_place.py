@@ -51,7 +51,7 @@ class SftpPlace:
         if user:
             own["username"] = user
         with _connecting(f"{host}:{port}"):
-            library = engine("fsspec.implementations.sftp", "sftp")
+            library = engine("fsspec.implementations.sftp")
             explicit = not {"key_filename", "password", "pkey"}.isdisjoint(own)
             self._files = library.SFTPFileSystem(
                 host,
@@ -157,13 +157,13 @@ class SftpPlace:
 
         A server without that extension refuses; the bytes are read back in any case.
         """
-        paramiko = engine("paramiko", "sftp")
+        paramiko = engine("paramiko")
         with contextlib.suppress(FsyncUnknown), _fsync_refused():
             self._sftp._request(paramiko.sftp.CMD_EXTENDED, "fsync@openssh.com", file.handle)
 
     def _statvfs(self) -> tuple[int, int, bool]:
         """(all bytes, free bytes, read-only) of the file system; zeros when nobody can tell."""
-        paramiko = engine("paramiko", "sftp")
+        paramiko = engine("paramiko")
         command = paramiko.sftp.CMD_EXTENDED
         try:
             _, answer = self._sftp._request(command, "statvfs@openssh.com", self._base)
@@ -245,7 +245,7 @@ def _connecting(address: str) -> Iterator[None]:
 
 def _known_hosts_only(path: str, host: str, port: int) -> Any:
     """paramiko's policy that accepts exactly the keys that the file has for the server."""
-    paramiko = engine("paramiko", "sftp")
+    paramiko = engine("paramiko")
     name = host if port == 22 else f"[{host}]:{port}"
     keys = paramiko.HostKeys(path) if Path(path).exists() else paramiko.HostKeys()
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from healtharchive import __version__
 from healtharchive.cli.machine import requirements
 from healtharchive.cli.machine.checks import Checked, Surroundings, fail, fine, unknown, warn
+from healtharchive.model.errors import INSTALL_PACKAGES
 from healtharchive.model.target import TargetKind
 
 LEAST_PYTHON = (3, 11)
 LEAST_SQLITE = (3, 35)  # RETURNING
-PIP = f"{sys.executable} -m pip install --upgrade"
+INSTALL = f"{sys.executable} -m {INSTALL_PACKAGES}"
 
 
 def python(_: Surroundings | None = None) -> Iterator[Checked]:
@@ -26,7 +27,7 @@ def python(_: Surroundings | None = None) -> Iterator[Checked]:
         yield fine("python", f"Python {version}, healtharchive {__version__}.")
     missing = requirements.unmet(requirements.own_requirements(), requirements.installed_version)
     for each in missing:
-        yield fail("packages", f"{each}.", f"{PIP} healtharchive")
+        yield fail("packages", f"{each}.", INSTALL)
     if not missing:
         yield fine("packages", "Every package that is always needed is there.")
 
@@ -55,8 +56,7 @@ def extras(around: Surroundings) -> Iterator[Checked]:
             requirements.own_requirements(), requirements.installed_version, extra
         )
         for each in missing:
-            cure = f"{PIP} 'healtharchive[{extra}]'"
-            yield fail(f"extra {extra}", f"{each}, which {why} needs.", cure)
+            yield fail(f"extra {extra}", f"{each}, which {why} needs.", INSTALL)
         if not missing:
             yield fine(f"extra {extra}", f"What {why} needs is installed.")
 
@@ -117,7 +117,6 @@ def container(around: Surroundings) -> Iterator[Checked]:
 def data_sets(_: Surroundings) -> Iterator[Checked]:
     """Whether data sets can be had as Parquet too."""
     if requirements.installed_version("pyarrow") is None:
-        cure = f"{PIP} 'healtharchive[dataset]'"
-        yield unknown("data sets", "pyarrow is not installed: data sets are CSV only.", cure)
+        yield unknown("data sets", "pyarrow is not installed: data sets are CSV only.", INSTALL)
     else:
         yield fine("data sets", "Data sets can be exported as CSV and as Parquet.")

@@ -15,6 +15,7 @@ from healtharchive.crawl.browser import profile
 from healtharchive.crawl.browser.rendering import PageOptions, Rendered, RenderFailed
 from healtharchive.crawl.browser.switches import switches
 from healtharchive.model.blame import EngineMissing
+from healtharchive.model.errors import INSTALL_PACKAGES
 
 try:
     from playwright.async_api import Browser as Connection
@@ -23,9 +24,7 @@ try:
 
     from healtharchive.crawl.browser.tab import Tab
 except ImportError as missing:
-    raise EngineMissing(
-        "playwright is not installed. Run: pip install 'healtharchive[browser]'"
-    ) from missing
+    raise EngineMissing(f"playwright is not installed. Run: {INSTALL_PACKAGES}") from missing
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 START_SECONDS = 30.0

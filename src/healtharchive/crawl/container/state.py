@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from healtharchive.model.blame import EngineMissing
+from healtharchive.model.errors import INSTALL_PACKAGES
 from healtharchive.warc.segment import fsync_directory
 
 COPY_NAME = "crawler-state.yaml"
@@ -147,8 +148,7 @@ def _parse(text: str) -> object:
         import yaml  # type: ignore[import-untyped]  # late: only this engine needs it
     except ImportError as error:
         raise EngineMissing(
-            "PyYAML is not installed; the crawler's state is YAML:"
-            " pip install 'healtharchive[container]'"
+            f"PyYAML is not installed; the crawler's state is YAML. Run: {INSTALL_PACKAGES}"
         ) from error
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

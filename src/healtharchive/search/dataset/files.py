@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
-from healtharchive.model.errors import SetupError
+from healtharchive.model.errors import INSTALL_PACKAGES, SetupError
 from healtharchive.search.dataset.tables import Column, Row
 
 COMPRESSION = "zstd"
@@ -57,7 +57,7 @@ def _pyarrow() -> tuple[Any, Any]:
     except ImportError:
         raise SetupError(
             "Parquet files need the package pyarrow, which is not installed.",
-            "Install healtharchive[dataset], or export with --format csv.",
+            f"Run: {INSTALL_PACKAGES}, or export with --format csv.",
         ) from None
     return pyarrow, pyarrow.parquet
 
