@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.lab.archive import command
 from tests.lab.installed import DATA_DIR, UNITS, USER, Installed
-from tests.lab.processes import wait_for, without_settings
+from tests.lab.processes import kill_tree, running, wait_for, without_settings
 from tests.lab.site import Site
 from tests.lab.truth import compare
 
@@ -81,3 +82,16 @@ def test_doctor_finds_the_installed_machine_in_order_and_then_what_was_changed(
     text = archive.read(str(path))
     archive.write(str(path), text.replace("Restart=always", "Restart=no"), mode="0644")
     assert {"units WARN"} <= units()
+
+
+def test_a_killed_deployment_leaves_no_service_down(archive: Installed) -> None:
+    unit = "healtharchive-steward.service"
+    stopping = (
+        "import time; from healtharchive.cli.machine.systemctl import Systemctl;"
+        "ours = Systemctl(60.0); ours.start_when_we_end('steward'); ours.stop('steward');"
+        "time.sleep(300)"
+    )
+    with running(archive.systemd.command(sys.executable, "-c", stopping)) as process:
+        wait_for(lambda: archive.show(unit, "ActiveState") == "inactive", what="it is stopped")
+        kill_tree(process)
+        archive.wait_until_up(unit)

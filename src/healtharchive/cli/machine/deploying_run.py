@@ -226,7 +226,9 @@ class Deployment:
         self._await(service)
 
     def _stop(self, service: str) -> None:
+        """It may be the steward who is stopped, who repays what is owed: systemd repays it too."""
         self._owe(service)
+        self.services.start_when_we_end(service)
         self.services.stop(service)
 
     def _start(self, service: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from healtharchive.model.errors import SetupError
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 ASK_SECONDS = 10.0
+SYSTEMCTL = ("systemctl", "--no-ask-password")
+# Waits for the end of a process, whichever it has ($1), and starts a unit ($2) that is down then.
+AFTERWARDS = 'tail --pid="$1" -f /dev/null; exec systemctl start --no-block "$2"'
 ALIVE = ("active", "activating", "reloading", "deactivating")
 
 
@@ -31,6 +36,9 @@ class Services(Protocol):
     def restart(self, service: str) -> None:
         """Stop and start it, as one order. SetupError when that fails."""
 
+    def start_when_we_end(self, service: str) -> None:
+        """Have it started, if it is down, as soon as this process is gone, also by SIGKILL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Systemctl:
@@ -42,19 +50,26 @@ class Systemctl:
         if not BOOTED.is_dir():
             return False
         try:
-            state = _run(("show", "--property=ActiveState", "--value", unit(service)), ASK_SECONDS)
+            asked = (*SYSTEMCTL, "show", "--property=ActiveState", "--value", unit(service))
+            state = _run(asked, ASK_SECONDS)
         except SetupError:
             return False
         return state.strip() in ALIVE
 
     def stop(self, service: str) -> None:
-        _run(("stop", unit(service)), self.patience_seconds)
+        _run((*SYSTEMCTL, "stop", unit(service)), self.patience_seconds)
 
     def start(self, service: str) -> None:
-        _run(("start", unit(service)), self.patience_seconds)
+        _run((*SYSTEMCTL, "start", unit(service)), self.patience_seconds)
 
     def restart(self, service: str) -> None:
-        _run(("restart", unit(service)), self.patience_seconds)
+        _run((*SYSTEMCTL, "restart", unit(service)), self.patience_seconds)
+
+    def start_when_we_end(self, service: str) -> None:
+        ours = str(os.getpid())
+        name = f"--unit=healtharchive-{service}-after-{ours}"
+        script = ("/bin/sh", "-c", AFTERWARDS, "sh", ours, unit(service))
+        _run(("systemd-run", "--quiet", "--collect", name, *script), ASK_SECONDS)
 
 
 def unit(service: str) -> str:
@@ -62,9 +77,8 @@ def unit(service: str) -> str:
     return f"healtharchive-{service}.service"
 
 
-def _run(words: Sequence[str], seconds: float) -> str:
-    command = ["systemctl", "--no-ask-password", *words]
-    told = f"`systemctl {' '.join(words)}`"
+def _run(command: Sequence[str], seconds: float) -> str:
+    told = f"`{shlex.join(command)}`"
     try:
         done = subprocess.run(
             command,
