@@ -1,7 +1,7 @@
 """The pages that search is measured with: real documentation in English and in French.
 
 English: Python's (python3-doc) and Debian's installation guide; French: the same guide and the
-manual of aptitude.
+manual of aptitude. Beside them the lab's few pages about health, in both languages.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from healtharchive.search.extract import page_text
 from healtharchive.search.index import IndexedPage
 from healtharchive.search.narrowing import microseconds
-from tests.lab import docs
+from tests.lab import clinic, docs, health
 
-MANUALS = (  # name, language, directory
+MANUALS = (  # host, language, directory
     ("guide", "en", Path("/usr/share/doc/installation-guide-amd64/en")),
     ("guide", "fr", Path("/usr/share/doc/installation-guide-amd64/fr")),
     ("aptitude", "fr", Path("/usr/share/doc/aptitude/html/fr")),
@@ -26,9 +26,8 @@ CAPTURED = datetime(2026, 1, 24, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the corpus; `name` is how the judgements call it."""
+    """One page of the corpus; the judgements call it by its URL."""
 
-    name: str
     url: str
     language: str
     title: str
@@ -39,14 +38,19 @@ def corpus() -> Iterator[Page]:
     """Every page, in the same order each time. NoCorpus when a package is not installed."""
     for path, file in docs.pick(None).items():
         if file.suffix == ".html":
-            yield _page(f"python/{path}", f"http://docs.example.org/{path}", file)
+            yield _page(f"http://docs.example.org/{path}", file.read_bytes())
     for manual, language, directory in MANUALS:
         files = sorted(directory.glob("*.html"))
         if not files:
             raise docs.NoCorpus(f"The manual in {directory} is not installed. Run: make setup")
         for file in files:
-            name = f"{manual}/{language}/{file.name}"
-            yield _page(name, f"http://{manual}.example.org/{language}/{file.name}", file)
+            yield _page(f"http://{manual}.example.org/{language}/{file.name}", file.read_bytes())
+    for number, page in enumerate(health.pages()):
+        yield _page(
+            f"http://health.example.org/{page.language}/{number}.html", page.html().encode()
+        )
+    for each in (*clinic.PAGES.values(), clinic.HOURS):
+        yield _page(f"http://clinic.example.org{each.path}", each.html(edition=1))
 
 
 def indexed(page: Page, number: int) -> IndexedPage:
@@ -56,7 +60,7 @@ def indexed(page: Page, number: int) -> IndexedPage:
         page=f"corpus {page.url}",
         edition=f"corpus annual-2026 {page.url}",
         url=page.url,
-        source=page.name,
+        source="corpus",
         campaign="annual-2026",
         language=page.language,
         kind="html",
@@ -71,6 +75,6 @@ def indexed(page: Page, number: int) -> IndexedPage:
     )
 
 
-def _page(name: str, url: str, file: Path) -> Page:
-    found = page_text(file.read_bytes(), "html", "text/html; charset=utf-8")
-    return Page(name, url, found.language, found.title, found.text)
+def _page(url: str, body: bytes) -> Page:
+    found = page_text(body, "html", "text/html; charset=utf-8")
+    return Page(url, found.language, found.title, found.text)

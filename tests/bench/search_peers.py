@@ -32,7 +32,7 @@ class Engine(Protocol):
     name: str
 
     def find(self, text: str, language: str, limit: int) -> list[str]:
-        """The names of the best pages, best first."""
+        """The URLs of the best pages, best first."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Ours:
     def find(self, text: str, language: str, limit: int) -> list[str]:
         """As a reader of the site finds them, who names no language."""
         hits = search_in(self.index, Query(text=text, size=limit)).hits
-        return [hit.source for hit in hits]
+        return [hit.url for hit in hits]
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Fts5:
         found: dict[str, None] = {}
         for joined in (" AND ".join(words), " OR ".join(words)):
             rows = self.connection.execute(
-                "SELECT name FROM pages WHERE pages MATCH ? ORDER BY bm25(pages, 0, ?, 1) LIMIT ?",
+                "SELECT url FROM pages WHERE pages MATCH ? ORDER BY bm25(pages, 0, ?, 1) LIMIT ?",
                 (joined, TITLE_WEIGHT, limit),
             )
-            found |= dict.fromkeys(name for (name,) in rows)
+            found |= dict.fromkeys(url for (url,) in rows)
         return list(found)[:limit]
 
 
@@ -82,16 +82,16 @@ class Postgres:
         found: dict[str, None] = {}
         for joined in (" & ".join(words), " | ".join(words)):
             rows = self.connection.execute(
-                "SELECT name FROM pages, to_tsquery(%s::regconfig, %s) AS asked"
-                " WHERE words @@ asked ORDER BY ts_rank_cd(words, asked, 1) DESC, name LIMIT %s",
+                "SELECT url FROM pages, to_tsquery(%s::regconfig, %s) AS asked"
+                " WHERE words @@ asked ORDER BY ts_rank_cd(words, asked, 1) DESC, url LIMIT %s",
                 (configuration, joined, limit),
             )
-            found |= dict.fromkeys(name for (name,) in rows)
+            found |= dict.fromkeys(url for (url,) in rows)
         return list(found)[:limit]
 
 
 def ours(pages: Iterable[Page], directory: Path) -> Ours:
-    """Our index of the pages, each of which stands under its name as its source."""
+    """Our index of the pages."""
     index = SearchIndex(directory)
     index.put(indexed(page, number) for number, page in enumerate(pages))
     return Ours(index)
@@ -101,10 +101,10 @@ def fts5(pages: Iterable[Page], path: Path) -> Fts5:
     """An FTS5 table of the pages."""
     connection = sqlite3.connect(path)
     connection.execute(
-        "CREATE VIRTUAL TABLE pages USING fts5(name UNINDEXED, title, text,"
+        "CREATE VIRTUAL TABLE pages USING fts5(url UNINDEXED, title, text,"
         " tokenize = 'unicode61 remove_diacritics 2')"
     )
-    rows = ((page.name, page.title, page.text) for page in pages)
+    rows = ((page.url, page.title, page.text) for page in pages)
     connection.executemany("INSERT INTO pages VALUES (?, ?, ?)", rows)
     connection.commit()
     return Fts5(connection)
@@ -114,7 +114,7 @@ def fts5(pages: Iterable[Page], path: Path) -> Fts5:
 def postgres(pages: Iterable[Page]) -> Iterator[Postgres]:
     """A table of the pages in a cluster that is gone afterwards."""
     with cluster() as lab, psycopg.connect(lab.create_database("search")) as connection:
-        connection.execute("CREATE TABLE pages (name text, words tsvector)")
+        connection.execute("CREATE TABLE pages (url text, words tsvector)")
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO pages VALUES (%s, setweight(to_tsvector(%s::regconfig, %s), 'A')"
@@ -128,4 +128,4 @@ def postgres(pages: Iterable[Page]) -> Iterator[Postgres]:
 
 def _row(page: Page) -> tuple[str, ...]:
     configuration = CONFIGURATIONS.get(page.language, "simple")
-    return (page.name, configuration, page.title, configuration, page.text)
+    return (page.url, configuration, page.title, configuration, page.text)

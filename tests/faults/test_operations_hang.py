@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from healtharchive.crawl.frontier_schema import connect, create
+from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs
 from healtharchive.model.tokens import Scope
 from healtharchive.web import operations_log
-from healtharchive.web.operations_log import MOST_STUCK
+from healtharchive.web.operations_log import FRESH_SECONDS, MOST_STUCK, Logs
+from healtharchive.web.operations_stream import Told, look
 from tests.lab.mounts import sshfs
 from tests.lab.operations import Office, office
+from tests.lab.queue import SetClock
 from tests.lab.small_archive import build
 
 ADDED = """
@@ -38,6 +42,7 @@ def crawled(directory: Path) -> None:
     connection.close()
     lines = [json.dumps({"message": f"line {number}"}) for number in range(5_000)]
     (directory / "crawler.log").write_text("\n".join(lines), encoding="utf-8")
+    (directory / "crawl.log").write_text("".join(f"said {number}\n" for number in range(5_000)))
 
 
 @pytest.fixture
@@ -62,6 +67,41 @@ def test_the_end_of_the_log_is_shown_newest_first(desk: Office, tmp_path: Path) 
     assert "http://example.org/&lt;c&gt; timeout" in page
     assert page.index("line 4999") < page.index("line 4960")
     assert "line 4959" not in page
+    assert page.index("said 4999") < page.index("said 4960") < page.index("06:28:02Z 404")
+    assert "said 4959" not in page
+
+
+def test_no_secret_of_a_log_is_shown(desk: Office, tmp_path: Path) -> None:
+    crawled(tmp_path / "job")
+    said = "fetching https://ada:p4ssw0rd@example.org/?token=t0ps3cret\nCookie: id=c00kie\n"
+    for name in ("crawl.log", "crawler.log"):
+        (tmp_path / "job" / name).write_text(said)
+    lies_in(desk, tmp_path / "job")
+    page = desk.client.get("/en/operations/job/1").text
+    assert page.count("https://***@example.org/?token=***") == 2
+    for secret in ("p4ssw0rd", "t0ps3cret", "c00kie"):
+        assert secret not in page
+
+
+def test_a_line_of_a_running_crawl_is_news_for_the_pages_that_show_it(
+    desk: Office, tmp_path: Path
+) -> None:
+    crawled(tmp_path / "job")
+    lies_in(desk, tmp_path / "job")
+    database = desk.archive.database
+    with database.begin() as connection:
+        connection.execute(update(archive_jobs).values(status=JobStatus.RUNNING))
+    clock = SetClock()
+    watched = replace(desk.app.state.desk, logs=Logs(desk.archive.settings, clock))
+    told = Told()
+    told.begin(*look(watched, 1))
+    assert [each for each in told.news(*look(watched, 1)) if "event: log" in each] == []
+    with (tmp_path / "job" / "crawl.log").open("a") as log:
+        log.write("2026-01-24T06:29:00Z waits for example.org\n")
+    clock.advance(FRESH_SECONDS)
+    assert "event: log" in "".join(told.news(*look(watched, 1)))
+    assert told.tail is not None
+    assert told.tail.log[0] == "2026-01-24T06:29:00Z waits for example.org"
 
 
 def test_a_job_without_a_directory_has_no_log(desk: Office, tmp_path: Path) -> None:

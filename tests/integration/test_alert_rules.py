@@ -73,8 +73,7 @@ HEALTHY: dict[str, float | str] = {
     'job_pages_total{job_id="7",source="phac",result="done"}': "0+600x{steps}",
     'job_pages_total{job_id="7",source="phac",result="failed"}': "0+60x{steps}",
     'job_index_lag_seconds{job_id="7",source="phac"}': 10,
-    "claimable_jobs": 0,
-    "crawl_running_jobs": 1,
+    "worker_waiting_jobs": 1,
     "comparison_lag_seconds": 0,
     'campaign_settled{campaign="annual-2026"}': 0,
     'campaign_ready{campaign="annual-2026"}': 0,
@@ -179,7 +178,7 @@ HARMLESS: Mapping[str, Mapping[str, float | str | None]] = {
     },
     "no worker and nothing to do": {
         'service_processes{service="worker"}': 0,
-        "crawl_running_jobs": 0,
+        "worker_waiting_jobs": 0,
     },
     "a pause while nothing waits": {"worker_paused": 1},
     "pages that were last served two days ago": {
@@ -228,6 +227,16 @@ OTHER_CASES = (
     Case(  # its role may not create a database: no backup is ever tried
         "RestoreFailed",
         {"restore_test_ok": None, "backup_unproven_timestamp_seconds": -14.1 * DAY},
+    ),
+    Case(  # it flapped, and is down for good
+        "TargetFlapping",
+        {
+            'target_trips{target="box"}': 3,
+            'target_breaker_timestamp_seconds{target="box"}': -HOUR,
+            'target_breaker_state{target="box",state="closed"}': 0,
+        },
+        TARGET,
+        also=("TargetDown",),
     ),
     Case(  # a hot path alone
         "TargetDown",
@@ -309,7 +318,7 @@ def group_of(case: Case, step: int) -> Plain:
     lasts = int(RULES_BY_NAME[case.alert].lasts_seconds)
     seen = (STEPS_BEFORE + case.after_steps) * step
     steps = (seen + lasts) // step + 4
-    wanted = [fires(case.alert, case.labels), *(fires(each, {}) for each in case.also)]
+    wanted = [fires(case.alert, case.labels), *(fires(each, case.labels) for each in case.also)]
     early = [asked(seen - step, [])] if seen >= step else []
     pending = [asked(seen + lasts - step, [])] if lasts >= step and not case.also else []
     return {

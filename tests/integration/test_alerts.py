@@ -24,7 +24,7 @@ from healtharchive.model.tables import archive_jobs
 from healtharchive.model.tables_operation import reconcilers
 from healtharchive.settings import load
 from healtharchive.steward import delivery
-from healtharchive.steward.alert_rules import AlertRule, Finding, Found
+from healtharchive.steward.alert_rules import AlertRule, Finding, Found, NextStep
 from healtharchive.steward.alerting import Alerts
 from healtharchive.steward.heartbeat import Heartbeat
 from healtharchive.steward.means import StewardMeans
@@ -43,6 +43,9 @@ SENDING = "healtharchive.steward.sending"
 HOOK = "json://127.0.0.1:9/s3cr3t-path"
 
 
+SOON = NextStep("it is mounted again at 06:30:00Z.", "look at the other side.")
+
+
 def rule(name: str, lasts_seconds: float, severity: str = "critical") -> AlertRule:
     return AlertRule(
         name=name,
@@ -50,12 +53,15 @@ def rule(name: str, lasts_seconds: float, severity: str = "critical") -> AlertRu
         lasts_seconds=lasts_seconds,
         meaning="",
         find=lambda condition, settings: (),
+        next_step=lambda found, condition, settings: SOON,
         command="healtharchive why target box",
     )
 
 
-DOWN = Finding(rule("TargetDown", 60.0), Found("target", "box", "box is stale: errno 107"))
-LATE = Finding(rule("ShippingLate", 0.0, "warning"), Found("target", "box", "nothing is shipped"))
+DOWN = Finding(rule("TargetDown", 60.0), Found("target", "box", "box is stale: errno 107"), SOON)
+LATE = Finding(
+    rule("ShippingLate", 0.0, "warning"), Found("target", "box", "nothing is shipped"), SOON
+)
 
 
 @dataclass
@@ -193,7 +199,7 @@ def test_another_steward_goes_on_where_one_was_killed(lab: Lab) -> None:
 
 def test_two_stewards_that_look_at_once_make_one_row_of_an_incident(lab: Lab) -> None:
     note_rounds(lab, "alerts")
-    lab.found = [Finding(DOWN.rule, Found("target", f"box-{n}", "sick")) for n in range(30)]
+    lab.found = [Finding(DOWN.rule, Found("target", f"box-{n}", "sick"), SOON) for n in range(30)]
     together = threading.Barrier(3)
 
     def look() -> None:
@@ -219,7 +225,7 @@ def test_a_deploy_does_not_silence_alerts(lab: Lab) -> None:
 def test_a_storm_is_not_a_message_a_minute(lab: Lab) -> None:
     lab.restart(NOTIFY_GROUP_SECONDS="0")
     for number in range(40):
-        new = Finding(LATE.rule, Found("target", f"box-{number}", "late"))
+        new = Finding(LATE.rule, Found("target", f"box-{number}", "late"), SOON)
         lab.pass_time(10, new)
     assert len(lab.post.orders) == 20
     assert lab.whats("people").count("tell_people_refused") == 1
@@ -257,7 +263,7 @@ def test_a_message_says_what_was_done_or_refused_and_nothing_about_other_things(
                 why=f"{subject} {subject_id}: a deploy lock is set",
             )
     lab.restart(NOTIFY_GROUP_SECONDS="0")
-    lab.pass_time(10, Finding(LATE.rule, Found(*about, "it is so", since=lab.clock.now())))
+    lab.pass_time(10, Finding(LATE.rule, Found(*about, "it is so", since=lab.clock.now()), SOON))
     (order,) = lab.post.orders
     said = f"{done[0]} {done[1]}: a deploy lock is set"
     assert order.body.count("restart refused") == 1
@@ -378,7 +384,8 @@ def test_a_web_hook_and_a_mailbox_get_the_problem_and_its_end(
     ]
     assert [each["type"] for each in receiver.told] == ["warning", "success"]
     assert len(box.texts()) == 2
-    assert "What only you can do: healtharchive why target box" in box.texts()[0]
+    said = "What only you can do: look at the other side. Begin with: healtharchive why target box"
+    assert said in box.texts()[0]
     assert "What happened: box is stale: errno 107" in receiver.told[0]["message"]
 
 
@@ -437,7 +444,7 @@ def test_a_missing_apprise_is_one_sentence_and_the_steward_goes_on(
     lab.pass_time(200, DOWN)
     (event,) = lab.events("people")
     assert event.what == "tell_people_failed"
-    assert "Install the extra: healtharchive[notify]" in event.why
+    assert "apprise is not installed. Run: pip install" in event.why
     assert lab.row().state is AlertState.FIRING
     with pytest.raises(SetupError, match="apprise is not installed"):
         send_test(lab.means)

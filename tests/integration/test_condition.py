@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from healtharchive.model.actions import REFUSED, note_action
 from healtharchive.model.attempts import Ending, Work
@@ -30,8 +30,9 @@ from healtharchive.model.services import (
     note_stop,
 )
 from healtharchive.model.sources import upsert_source
+from healtharchive.model.standing import Standing, standing
 from healtharchive.model.states import JobEvent, JobStatus, SegmentState, TargetState
-from healtharchive.model.tables import archive_jobs, copies, segments, targets
+from healtharchive.model.tables import archive_jobs, captures, copies, segments, targets
 from healtharchive.model.tables_operation import alerts, tokens
 from healtharchive.model.target import SPOOL, TargetDefinition, TargetKind, Verdict
 from healtharchive.model.targets import declare_targets, get_target
@@ -114,6 +115,26 @@ class Lab:
                 unreadable_records=0,
             )
             key = connection.execute(row).inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+    def capture(self, job_id: int, segment_id: int, offset: int) -> int:
+        with self.database.begin() as connection:
+            key = connection.execute(
+                insert(captures).values(
+                    segment_id=segment_id,
+                    job_id=job_id,
+                    source_id=select(archive_jobs.c.source_id)
+                    .where(archive_jobs.c.id == job_id)
+                    .scalar_subquery(),
+                    record_offset=offset,
+                    record_length=100,
+                    record_type="response",
+                    url="https://a.example/",
+                    url_key="example,a)/",
+                    captured_at=self.clock.now(),
+                )
+            ).inserted_primary_key
             assert key is not None
             return int(key[0])
 
@@ -299,13 +320,58 @@ def test_an_old_job_that_is_indexed_anew_waits_only_since_then(lab: Lab) -> None
     assert lab.look().unindexed_since == finished
     lab.set_job(job_id, status=JobStatus.INDEXED, indexed_at=lab.clock.now(), captures_written=9)
     assert lab.look().unindexed_since is None
-    assert lab.look().uncompared_since == lab.clock.now()
-    lab.set_job(job_id, compared_upto=7)
-    assert lab.look().uncompared_since is None
     lab.clock.advance(86_400.0)
     with lab.database.begin() as connection:
         reindex_job(lab.database, connection, job_id, actor=ACTOR)
     assert lab.look().unindexed_since == lab.clock.now()
+
+
+def test_a_job_waits_to_be_compared_also_when_it_has_grown_since_it_was(lab: Lab) -> None:
+    indexed = lab.clock.now()
+    job_id = lab.job(status=JobStatus.INDEXED, indexed_at=indexed, captures_written=2)
+    assert lab.look().uncompared_since is None
+    segment_id = lab.segment(job_id, "1.warc.gz")
+    first = lab.capture(job_id, segment_id, 0)
+    assert lab.look().uncompared_since == indexed
+    lab.set_job(job_id, compared_upto=first)
+    assert lab.look().uncompared_since is None
+    lab.clock.advance(3600.0)
+    lab.set_job(job_id, indexed_at=lab.clock.now())
+    second = lab.capture(job_id, segment_id, 100)
+    assert lab.look().uncompared_since == lab.clock.now()
+    lab.set_job(job_id, compared_upto=second)
+    assert lab.look().uncompared_since is None
+
+
+def test_a_worker_has_nothing_to_do_for_jobs_that_wait_for_a_target_or_a_time(lab: Lab) -> None:
+    def for_workers() -> int:
+        assert standing_of(lab).jobs.for_workers == lab.look().for_workers
+        return lab.look().for_workers
+
+    local, on_box = lab.job("local"), lab.job("far", target="box")
+    assert for_workers() == 2
+    lab.set_target("box", state=TargetState.OPEN, verdict=Verdict.STALE)
+    assert for_workers() == 1
+    lab.set_job(on_box, status=JobStatus.RUNNING)  # of a worker that is gone
+    assert for_workers() == 1
+    lab.set_target("box", state=TargetState.HALF_OPEN)
+    assert for_workers() == 2
+    lab.set_job(local, not_before=lab.clock.now() + timedelta(minutes=5))
+    assert for_workers() == 1
+    lab.clock.advance(300.0)
+    assert for_workers() == 2
+    # A full disk stops crawls and no indexing.
+    lab.set_target(SPOOL, state=TargetState.OPEN, verdict=Verdict.FULL)
+    assert for_workers() == 0
+    lab.set_job(on_box, status=JobStatus.COMPLETED)
+    assert for_workers() == 1
+    lab.set_job(on_box, status=JobStatus.PAUSED)
+    assert for_workers() == 0
+
+
+def standing_of(lab: Lab) -> Standing:
+    with lab.database.read() as connection:
+        return standing(lab.database, connection, 60.0)
 
 
 # -- campaigns -----------------------------------------------------------------------------
@@ -315,7 +381,13 @@ def test_a_campaign_is_settled_when_nothing_happens_to_its_jobs_by_itself(lab: L
     with lab.database.begin() as connection:
         upsert_source(lab.database, connection, source_named("lab"), actor=ACTOR)
         _, (job,) = create_campaign(
-            lab.database, connection, "annual", 2026, jobs_root="/jobs", actor=ACTOR
+            lab.database,
+            connection,
+            "annual",
+            2026,
+            jobs_root="/jobs",
+            actor=ACTOR,
+            sources=["lab"],
         )
     (found,) = lab.look().campaigns
     assert (found.name, found.year, found.ready, found.settled) == (
@@ -376,9 +448,9 @@ def test_a_repair_is_held_when_time_alone_will_not_help(lab: Lab) -> None:
     lab.set_target("box", verdict=Verdict.READ_ONLY)
     assert lab.target("box").held == "mounting again does not mend 'read_only'"
     lab.set_target("box", verdict=Verdict.WRONG_MOUNT)
-    lab.event("target", "box", "alert", hold="its server box:22 does not answer")
+    lab.event("target", "box", "held", hold="its server box:22 does not answer")
     assert lab.target("box").held == ""
-    lab.event("target", "box", "alert", hold="mounting again does not mend 'wrong_mount'")
+    lab.event("target", "box", "held", hold="mounting again does not mend 'wrong_mount'")
     assert lab.target("box").held == "mounting again does not mend 'wrong_mount'"
     lab.clock.advance(60.0)
     lab.set_target("box", since=lab.clock.now())  # another trouble: that was said of the last one
@@ -402,7 +474,7 @@ def test_what_is_said_of_a_held_repair_is_what_the_reconciler_says(lab: Lab) -> 
     repair = plan(wrong)
     assert repair is not None
     lab.set_target("box", state=TargetState.OPEN, verdict=Verdict.WRONG_MOUNT)
-    lab.event("target", "box", "alert", hold=repair.hold)
+    lab.event("target", "box", "held", hold=repair.hold)
     assert lab.target("box").held == repair.hold
     spent = _refused(means.gates, lab.clock.now(), Record(in_last_hour=means.gates.per_hour))
     waits = _refused(

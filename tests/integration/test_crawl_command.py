@@ -135,6 +135,12 @@ def test_a_seed_that_refuses_connections_ends_the_crawl_with_its_reason(archive:
     assert "Connect call failed" in refused(archive, "crawl", url, "--allow-private")
 
 
+def test_a_private_address_is_refused_with_what_would_allow_it(archive: Archive) -> None:
+    sentence = refused(archive, "crawl", f"http://127.0.0.1:{free_port()}/")
+    assert "a loopback address" in sentence
+    assert "`--allow-private`" in sentence
+
+
 def test_a_site_without_rules_is_given_up_and_left_alone(archive: Archive) -> None:
     with answering(lambda _host, _path: Answer(status=500)) as site:
         sentence = refused(archive, "crawl", f"{site.url}/", "--allow-private", "--delay", "0")

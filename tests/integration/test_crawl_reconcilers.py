@@ -11,17 +11,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, update
 
-from healtharchive.model.attempts import Work, list_attempts
+from healtharchive.model.attempts import Ending, Work, list_attempts
 from healtharchive.model.campaigns import create_campaign, readiness
 from healtharchive.model.database import Database
-from healtharchive.model.leases import claim, finish
+from healtharchive.model.errors import LeaseLost
+from healtharchive.model.leases import claim, finish, heartbeat
 from healtharchive.model.operator import cancel_job, pause_job
+from healtharchive.model.orders import Wait
+from healtharchive.model.progress import note_wait
 from healtharchive.model.progress_samples import samples_of, take_samples
 from healtharchive.model.restarts import request_restart
 from healtharchive.model.running_crawls import running_crawls
 from healtharchive.model.source import Politeness, StallRules
 from healtharchive.model.sources import upsert_source
-from healtharchive.model.states import JobStatus, TargetState
+from healtharchive.model.states import JobEvent, JobStatus, TargetState
 from healtharchive.model.tables import archive_jobs, targets
 from healtharchive.model.tables_operation import progress_samples
 from healtharchive.steward.concurrency import Concurrency
@@ -168,6 +171,77 @@ def test_a_stalled_crawl_is_started_anew_from_its_frontier_and_its_neighbour_goe
     assert (first.exit, first.reason) == ("stopped", "a new start was asked for")
     (refusal,) = events_about(database, "job", what="restart_stalled_refused")
     assert "a person must look: it was started anew 1 times" in refusal.why
+
+
+def test_a_polite_wait_is_no_stall_before_its_end_and_what_is_silent_after_it_is(
+    simulated: SetDatabase, clock: SetClock, tmp_path: Path
+) -> None:
+    """A host asked to be left alone for an hour; the profile's patience is ten minutes."""
+    job_id = add_job(simulated, tmp_path)
+    held = claim_now(simulated)
+    assert held is not None
+    means = means_for(tmp_path, simulated, clock, stall_seconds=600)
+    progress, stalls = Progress(means), Stalls(means)
+    until = clock.now() + timedelta(hours=1)
+    wait = Wait("lab.example", until.isoformat(), "it asked to be left alone (Retry-After)")
+
+    def minutes_pass(minutes: int) -> list[str]:
+        told = []
+        for _ in range(2 * minutes):
+            clock.advance(30)
+            with simulated.begin() as connection:
+                heartbeat(simulated, connection, job_id, held.fence, 60.0)
+            take_round(progress, means)
+            told += [each.step.why for each in take_round(stalls, means)]
+        return told
+
+    with simulated.begin() as connection:
+        note_wait(simulated, connection, job_id, held.fence, wait)
+    assert minutes_pass(69) == []
+    assert job_of(simulated, job_id).due_at == until
+    assert minutes_pass(2) == ["lab has stalled: no URL was settled for 10 min"]
+
+
+def test_a_crawl_that_says_nothing_of_a_wait_is_stalled_after_its_profiles_time(
+    simulated: SetDatabase, clock: SetClock, tmp_path: Path
+) -> None:
+    job_id = add_job(simulated, tmp_path)
+    held = claim_now(simulated)
+    assert held is not None
+    means = means_for(tmp_path, simulated, clock, stall_seconds=600)
+    progress, stalls = Progress(means), Stalls(means)
+    with simulated.begin() as connection:
+        for wait in (Wait("lab.example", "2026-01-24T09:00:00+00:00", "for long"), None):
+            note_wait(simulated, connection, job_id, held.fence, wait)  # it was over early
+    for seconds in (30, 540):
+        clock.advance(seconds)
+        take_round(progress, means)
+    with simulated.begin() as connection:
+        heartbeat(simulated, connection, job_id, held.fence, 60.0)
+    assert take_round(stalls, means) == []
+    clock.advance(30)
+    take_round(progress, means)
+    (told,) = take_round(stalls, means)
+    assert (told.outcome, job_of(simulated, job_id).requested_stop) == ("applied", "release")
+
+
+def test_what_a_polite_wait_left_is_gone_when_the_attempt_is(
+    simulated: SetDatabase, clock: SetClock, tmp_path: Path
+) -> None:
+    job_id = add_job(simulated, tmp_path)
+    held = claim_now(simulated)
+    assert held is not None
+    until = (clock.now() + timedelta(hours=1)).isoformat()
+    with simulated.begin() as connection:
+        note_wait(simulated, connection, job_id, held.fence, Wait("lab.example", until, "why"))
+        with pytest.raises(LeaseLost):
+            note_wait(simulated, connection, job_id, held.fence + 1, None)
+    assert job_of(simulated, job_id).parked_reason == "waits politely for lab.example: why"
+    with simulated.begin() as connection:
+        finish(simulated, connection, held, Ending(JobEvent.RELEASE, "stopped"), actor=ACTOR)
+    job = job_of(simulated, job_id)
+    assert (job.status, job.not_before, job.parked_reason) == (JobStatus.QUEUED, None, None)
+    assert claim_now(simulated) is not None
 
 
 def test_a_new_start_that_was_asked_for_leaves_what_the_attempt_came_to_by_itself(

@@ -107,6 +107,30 @@ def test_session_ids_and_sitemap_troubles_are_counted_and_reported(tmp_path: Pat
     }
 
 
+DATED = (
+    b"<urlset>"
+    b"<url><loc>http://SITE/old</loc><lastmod>2019-01-01</lastmod></url>"
+    b"<url><loc>http://SITE/new</loc><lastmod>2026-01-01</lastmod></url>"
+    b"</urlset>"
+)
+
+
+def test_of_a_site_larger_than_the_limit_the_newest_pages_are_captured(tmp_path: Path) -> None:
+    answers = {"/": page(), "/old": page(), "/new": page()}
+    maps = {"/robots.txt": b"Sitemap: http://SITE/map.xml\n", "/map.xml": DATED}
+
+    def answer(_host: str, path: str) -> Answer:
+        if path in maps:
+            return Answer(maps[path].replace(b"SITE", site.url.removeprefix("http://").encode()))
+        return answers.get(path, Answer(status=404))
+
+    with answering(answer) as site:
+        crawl(order_of(site, tmp_path / "job", pages=2))
+    asked = [path for _, path in site.asked]
+    assert "/new" in asked
+    assert "/old" not in asked
+
+
 # -- frontiers of an earlier version --------------------------------------------------------------
 
 
@@ -135,3 +159,35 @@ def test_versions_of_style_sheets_are_kept_and_variants_of_pages_are_not(tmp_pat
         crawl(replace(order, source=replace(order.source, scope=rules)))
     assert ("127.0.0.1", "/css/site.css?v=3") in site.asked
     assert ("127.0.0.1", "/?print=1") not in site.asked
+
+
+# -- headers of any kind --------------------------------------------------------------------------
+
+FAR = "Thu, 01 Jan 2026 00:00:00 +99999999999999999"
+ODD_HEADERS = (
+    ("Set-Cookie", "a=1; Max-Age=--5"),
+    ("Set-Cookie", f"a=1; Expires={FAR}"),
+    ("Set-Cookie", "a=1; Domain=[::1; Path=//["),
+    ("Retry-After", FAR),
+    ("Retry-After", "-" * 2000),
+    ("Location", "//[x/"),
+    ("Location", "http://a:b/"),
+    ("Link", "<//[x/>; rel=next, <" + "," * 2000),
+    ("Refresh", "1; url=http://[x/"),
+    ("Content-Type", "text/html; charset=undefined"),
+    ("Content-Type", "text/html; charset=\u00ff"),
+    ("Content-Encoding", "gzip, br, , deflate, zstd"),
+    ("X-Robots-Tag", "\u00ff"),
+)
+
+
+def test_no_header_of_a_page_ends_the_attempt(tmp_path: Path) -> None:
+    status_for = {"Location": 302, "Retry-After": 503}
+    odd = {
+        f"/{number}": Answer(b"<p>x", status_for.get(header[0], 200), (header,))
+        for number, header in enumerate(ODD_HEADERS)
+    }
+    site, end = end_of(tmp_path, odd | {"/": page(*odd)})
+    assert (end.outcome, end.reason) == ("complete", "")
+    reasons = urls_in(order_of(site, tmp_path / "job"))
+    assert {path: reasons[site.url + path] for path in odd if reasons[site.url + path]} == {}

@@ -24,7 +24,15 @@ def test_a_new_campaign_is_an_event_and_asking_for_it_again_is_none(database: Da
     for _ in range(2):
         with database.begin() as connection:
             upsert_source(database, connection, source_named("lab"), actor=ACTOR)
-            create_campaign(database, connection, "annual", 2026, jobs_root="/jobs", actor=ACTOR)
+            create_campaign(
+                database,
+                connection,
+                "annual",
+                2026,
+                jobs_root="/jobs",
+                actor=ACTOR,
+                sources=["lab"],
+            )
     with database.read() as connection:
         told = read(connection, subject="campaign", subject_id="annual-2026")
     assert [each.what for each in told] == ["created"]

@@ -197,6 +197,21 @@ TOLD: tuple[tuple[tuple[Sent, ...], tuple[str, ...]], ...] = (
         ("TargetHeld box",),
     ),
     (
+        (
+            ("TargetFlapping", BOX),
+            ("TargetDown", BOX),
+            ("TargetFlapping", HOT_PATH),
+            ("JobParkedLong", JOB_ON_HC),
+            ("ShippingLate", BOX),
+        ),
+        ("TargetFlapping box",),
+    ),
+    (
+        (("TargetFlapping", OTHER), ("TargetDown", BOX)),
+        ("TargetDown box", "TargetFlapping attic"),
+    ),
+    ((("StewardDown", {}), ("ComparisonLate", {})), ("StewardDown",)),
+    (
         (("RestartOwed", {"service": "worker"}), ("WorkerDown", {}), ("ComparisonLate", {})),
         ("RestartOwed",),
     ),

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from sqlalchemy import update
-from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from healtharchive.model import tokens
@@ -27,7 +25,7 @@ from healtharchive.web.app import app_of, create_site
 from healtharchive.web.operations_admission import COOKIE, FAILURES
 from healtharchive.web.operations_app import create_operations_app
 from healtharchive.web.server import serve
-from tests.lab.operations import Office, office
+from tests.lab.operations import Office, office, walk
 from tests.lab.small_archive import SmallArchive, build
 
 STRANGER = ("198.51.100.7", 4711)
@@ -56,15 +54,6 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         path = re.sub(r"\{(\w+)\}", lambda match: fill[match[1]], route.path)
         found += [(method, path) for method in sorted(route.methods or ())]
     return found
-
-
-def walk(routes: object) -> Iterator[Route | APIRoute]:
-    """Every route below these, however routers were put into each other."""
-    for each in routes:  # type: ignore[attr-defined]
-        if isinstance(each, Route | APIRoute):
-            yield each
-        elif inner := getattr(each, "original_router", None) or getattr(each, "router", None):
-            yield from walk(inner.routes)
 
 
 def test_every_address_without_a_token_leads_to_the_login_or_is_refused(desk: Office) -> None:
@@ -392,3 +381,15 @@ def test_a_port_that_cannot_be_had_is_one_sentence(archive: SmallArchive) -> Non
         shared = replace(archive.settings, bind_port=free, operations_port=free)
         with pytest.raises(SetupError, match=f"cannot share port {free}"):
             serve(shared, archive.database)
+
+
+def test_a_stranger_hears_nothing_of_what_was_wrong_with_an_order(desk: Office) -> None:
+    secret = desk.token("somebody", Scope.ADMIN)
+    for body in (b"{", b"\xff\xfe", b'{"why": 7}', b""):
+        headers = {"Content-Type": "application/json"}
+        stranger = desk.client.post(f"{API}/worker/pause", content=body, headers=headers)
+        assert stranger.status_code == 401, body
+        headers["Authorization"] = f"Bearer {secret}"
+        answer = desk.client.post(f"{API}/worker/pause", content=body, headers=headers)
+        assert answer.status_code == 422, body
+        assert answer.json()["sentence"].startswith("body"), answer.text

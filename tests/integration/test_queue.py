@@ -19,7 +19,7 @@ from healtharchive.model.journal import read
 from healtharchive.model.leases import finish, heartbeat
 from healtharchive.model.operator import cancel_job, pause_job, resume_job, retry_job
 from healtharchive.model.rescues import list_leases, rescue
-from healtharchive.model.sources import upsert_source
+from healtharchive.model.sources import list_sources, upsert_source
 from healtharchive.model.states import JOB_TRANSITIONS, JobEvent, JobStatus
 from healtharchive.model.tables import archive_jobs, attempts, targets
 from tests.lab.queue import ACTOR, add_job, add_many_jobs, claim_now, source_named
@@ -191,6 +191,27 @@ def test_a_pause_of_a_running_job_waits_for_its_worker(database: Database, tmp_p
             resume_job(database, connection, job_id, actor=ACTOR)
 
 
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.INDEX_FAILED])
+def test_a_job_that_failed_is_given_up_by_a_person_and_can_be_taken_up_again(
+    database: Database, tmp_path: Path, status: JobStatus
+) -> None:
+    job_id = add_job(database, tmp_path)
+    _put(database, job_id, status, last_error="no seed leads anywhere")
+    with database.begin() as connection:
+        given_up = cancel_job(database, connection, job_id, actor=ACTOR, why="the site is gone")
+        assert given_up.status is JobStatus.CANCELLED
+        assert given_up.last_error == "no seed leads anywhere"
+        told = read(connection, subject="job", subject_id=job_id)[-1]
+        assert (told.from_state, told.to_state, told.why) == (
+            status,
+            "cancelled",
+            "the site is gone",
+        )
+    assert claim_now(database) is None
+    with database.begin() as connection:
+        assert retry_job(database, connection, job_id, actor=ACTOR).status is JobStatus.QUEUED
+
+
 def test_a_campaign_has_one_job_a_source_however_often_it_is_created(database: Database) -> None:
     with database.begin() as connection:
         for code, order in (("late", 30), ("first", 10), ("second", 20)):
@@ -221,7 +242,10 @@ def test_a_campaign_is_ready_when_every_job_is_indexed(database: Database) -> No
 
 
 def _annual(database: Database, connection):
-    return create_campaign(database, connection, "annual", 2026, jobs_root="/jobs", actor=ACTOR)
+    every = [source.code for source in list_sources(connection)]
+    return create_campaign(
+        database, connection, "annual", 2026, jobs_root="/jobs", actor=ACTOR, sources=every
+    )
 
 
 def _put(database: Database, job_id: int, status: JobStatus, **columns: object) -> None:

@@ -115,12 +115,12 @@ def test_row_21_a_crash_between_the_rename_and_the_commit_of_a_seal_loses_nothin
     frontier.close()
 
 
-def captured(directory: Path, fence: int) -> SealedSegment:
-    """One attempt that seals one segment."""
+def captured(directory: Path, fence: int, url_id: int = 1) -> SealedSegment:
+    """One attempt that seals one segment, with the record of one URL."""
     frontier, segments = begin(directory, fence, urls=fence)
     segment = segments.open_next()
     segment.append([warcinfo(segment.name, NOW, [("software", f"attempt {frontier.path}")])], 1)
-    confirm(frontier, segment, [1])
+    confirm(frontier, segment, [url_id])
     sealed = segments.seal(segment, NOW)
     frontier.close()
     return sealed
@@ -135,6 +135,37 @@ def test_a_token_that_is_given_twice_replaces_no_file_and_no_name(tmp_path: Path
     Path(second.path).unlink()  # released: its name is in the manifest alone
     (tmp_path / "frontier.sqlite").unlink()
     assert captured(tmp_path, 2).name not in (first.name, second.name)
+
+
+def listed(directory: Path) -> list[dict[str, object]]:
+    """What the manifest says, line by line."""
+    lines = (directory / "warcs/manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_lost_frontier_takes_no_line_of_the_manifest_along(tmp_path: Path) -> None:
+    first, second = captured(tmp_path, 2), captured(tmp_path, 3, url_id=2)
+    before = listed(tmp_path)
+    assert [each["name"] for each in before] == [first.name, second.name]
+    (tmp_path / "frontier.sqlite").unlink()
+    frontier, segments = begin(tmp_path, fence=4, urls=3)
+    assert listed(tmp_path) == before
+    segment = segments.open_next()
+    confirm(frontier, segment, [1])
+    frontier.close()  # killed: the next attempt's recovery writes the manifest
+
+    frontier, segments = begin(tmp_path, fence=5)
+    segments.recover(NOW)
+    third = segments.open_next()
+    confirm(frontier, third, [2])
+    segments.seal(third, NOW)
+    names = [each["name"] for each in listed(tmp_path)]
+    assert names == [first.name, second.name, segment.name, third.name]
+    assert listed(tmp_path)[:2] == before
+    for line in listed(tmp_path):
+        file = tmp_path / "warcs" / str(line["name"])
+        assert sha256_file(file) == (line["sha256"], line["size_bytes"])
+    frontier.close()
 
 
 def no_links(path: Path, final: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from healtharchive.model.attempts import list_attempts
 from healtharchive.model.database import Database
-from healtharchive.model.journal import this_process
+from healtharchive.model.journal import Actor, this_process
 from healtharchive.model.services import (
     HoldKind,
     Process,
@@ -157,6 +157,33 @@ def test_a_worker_that_died_without_a_word_is_started_when_jobs_wait(lab: Lab) -
     wait_for(
         lambda: job_of(lab.database, job_id).status is JobStatus.INDEXED, what="the job is done"
     )
+
+
+def test_a_worker_that_moved_is_left_alone_where_its_unit_is_disabled(lab: Lab) -> None:
+    """The old machine's steward: jobs wait, and a worker lives on the new machine."""
+    units: list[str] = []
+
+    def disabled(unit: str) -> bool:
+        units.append(unit)
+        return True
+
+    moved = Services(lab.means, starter=lambda: lab, disabled=disabled)
+    kill_tree(lab.worker())
+    add_job(lab.database, lab.directory)
+    elsewhere = Actor("healtharchive-worker.service", 7, "new-machine")
+    with lab.database.begin() as connection:
+        holder = "new-machine:7:1:2"
+        note_start(lab.database, connection, Service.WORKER, holder, "1.0", actor=elsewhere)
+    still_here = Services(lab.means, starter=lambda: lab)
+    told = wait_for(
+        lambda: take_round(still_here, lab.means, dry_run=True), what="its start is due"
+    )
+    assert "another runs on new-machine" in told[0].step.why
+    lab.owe("deploy:1:2:3", until=timedelta(0))
+    assert whats(take_round(moved, lab.means)) == ["settle_restart"]
+    assert take_round(moved, lab.means) == []
+    assert (lab.holds(), lab.started) == ([], [])
+    assert "healtharchive-worker.service" in units
 
 
 def test_who_stopped_the_worker_is_in_the_reason_for_its_start(lab: Lab) -> None:

@@ -623,7 +623,9 @@ def test_the_commands_say_what_they_did(
     path = tmp_path / "list.json"
     path.write_text(listed)
     assert main(["unsuppress", "--url", url, "--why", "a mistake"]) == 0
-    assert "shown again: 2." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "shown again: 2." in said
+    assert "`healtharchive show-job --id 1` says `indexed` when it has." in said
     assert json.loads((archive.place.jobs_root / KEPT_NAME).read_text()) == []
     assert main(["suppressions"]) == 0
     assert "Everything is shown." in capsys.readouterr().out

@@ -21,6 +21,7 @@ from healtharchive.search.collection_prepare import Prepared, prepare
 from healtharchive.warc.reader import WarcRecord, read_records
 from healtharchive.warc.wacz import Part
 from healtharchive.warc.wacz_left_out import left_out
+from healtharchive.warc.wacz_places import records_between
 from healtharchive.web.app import create_app
 from tests.lab import warcs
 from tests.lab.captured import FIRST_MOMENT, SITE, Page, add_segment, html_page, page_record
@@ -47,6 +48,10 @@ def opened(archive: Editions, prepared: Prepared) -> zipfile.ZipFile:
     }
 
     def content(part: Part) -> bytes:
+        if part.places:
+            table = prepared.directory / part.places
+            found = records_between(table, part.offset, part.offset + part.length)
+            return b"".join(map(content, found))
         path = paths[part.segment] if part.segment else prepared.directory / part.derived
         return path.read_bytes()[part.offset : part.offset + part.length]
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from healtharchive.cli.main import main
 from healtharchive.model.collection import CollectionKind, CollectionName
-from healtharchive.model.errors import BadInput, SetupError
-from healtharchive.search import collection_prepare, collection_states
+from healtharchive.model.errors import BadInput
+from healtharchive.model.tables import segments
+from healtharchive.search import collection_originals, collection_prepare, collection_states
 from healtharchive.search.collection_prepare import Prepared, prepare
 from healtharchive.search.collection_states import MAKING, scratch_in, tidy
-from healtharchive.web.preparing import Preparing
+from healtharchive.web.preparing import BeingRepaired, Preparing
+from healtharchive.web.reading import Readers
 from healtharchive.web.wacz_bytes import Source
 from tests.integration.test_wacz import served, whole
 from tests.lab.captured import FIRST_MOMENT
@@ -175,19 +179,37 @@ def test_merging_many_segments_is_heard(archive: Editions, monkeypatch: pytest.M
     assert passed == [3]  # as many as it has lines
 
 
-# -- a disk that is nearly full --------------------------------------------------------------------
+# -- originals, which other jobs have --------------------------------------------------------------
 
 
-def test_copies_of_originals_do_not_fill_the_disk(
-    archive: Editions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_original_is_read_where_it_lies(archive: Editions) -> None:
     second = CollectionName(CollectionKind.JOB, "2")
-    full = shutil.disk_usage(archive.settings.wacz_dir.parent)._replace(free=499_000_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    with pytest.raises(SetupError, match=r"job 2 cannot be prepared: .* has only 0.5 GB free"):
-        prepare(archive.database, archive.settings.wacz_dir, second)
-    assert list(archive.settings.wacz_dir.glob("*/*")) == []
-    made(archive)  # it has no originals elsewhere
+    prepared = prepare(archive.database, archive.settings.wacz_dir, second)
+    (entry,) = [each for each in prepared.layout.entries if "originals" in each.name]
+    with closing(Readers(limit=1)) as readers:
+        pieces = Source(archive.database, readers).pieces(
+            prepared, entry.start, entry.start + entry.size_bytes
+        )
+        record = b"".join(pieces)
+    assert hashlib.sha256(record).hexdigest() == entry.sha256
+    assert record in archive.segments(archive.first)[0].read_bytes()
+    assert not any(record in each.read_bytes() for each in prepared.directory.iterdir())
+
+
+def test_an_original_whose_segment_is_known_no_more_is_no_error_of_ours(
+    archive: Editions, site: TestClient
+) -> None:
+    second = "/api/wacz/job/2.wacz"
+    assert whole(site, second).status_code == 200
+    with archive.database.begin() as connection:
+        here = segments.c.name == archive.segments(archive.first)[0].name
+        connection.execute(update(segments).where(here).values(name="another.warc.gz"))
+    name = CollectionName(CollectionKind.JOB, "2")
+    prepared = prepare(archive.database, archive.settings.wacz_dir, name)
+    with closing(Readers(limit=1)) as readers:
+        pieces = Source(archive.database, readers).pieces(prepared, 0, prepared.layout.size_bytes)
+        with pytest.raises(BeingRepaired, match="no WARC file"):
+            b"".join(pieces)
 
 
 def test_an_original_that_breaks_off_leaves_nothing(
@@ -198,7 +220,7 @@ def test_an_original_that_breaks_off_leaves_nothing(
             yield b"some of it"
             raise BadInput("The rest is damaged.")
 
-    monkeypatch.setattr(collection_prepare, "find", lambda _: Torn())
+    monkeypatch.setattr(collection_originals, "find", lambda _: Torn())
     second = CollectionName(CollectionKind.JOB, "2")
     layout = prepare(archive.database, archive.settings.wacz_dir, second).layout
     assert not any("originals" in each.name for each in layout.entries)

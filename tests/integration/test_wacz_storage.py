@@ -19,14 +19,15 @@ from tests.lab.kept_collections import Editions, on_sqlite
 from tests.lab.reader import served
 
 FIRST = "/api/wacz/job/1.wacz"
+SECOND = "/api/wacz/job/2.wacz"
 PATIENT_REQUESTS = 60
 BIG_BYTES = 60_000_000  # more than both ends of a socket hold
 
 
-def whole(site: httpx.Client) -> httpx.Response:
+def whole(site: httpx.Client, path: str = FIRST) -> httpx.Response:
     """All of a WACZ, asked for until it is prepared."""
     for _ in range(PATIENT_REQUESTS):
-        answer = site.get(FIRST)
+        answer = site.get(path)
         if answer.status_code != 503 or "being prepared" not in answer.text:
             break
     return answer
@@ -54,8 +55,20 @@ def test_released_segments_are_served_from_their_copies(
         expect_repair(site)
 
 
-def expect_repair(site: httpx.Client) -> None:
-    answer = site.get(FIRST)
+def test_originals_of_another_job_are_read_from_its_copies(tmp_path: Path) -> None:
+    archive = on_sqlite(tmp_path)
+    with TestClient(create_app(archive.settings, archive.database)) as site:
+        before = whole(site, SECOND).content
+        target = objects.local(tmp_path / "c").definition
+        ship_and_release(archive.settings, archive.database, target)
+        assert archive.segments(archive.first) == []
+        assert site.get(SECOND).content == before
+        trip(archive.database)
+        expect_repair(site, SECOND)
+
+
+def expect_repair(site: httpx.Client, path: str = FIRST) -> None:
+    answer = site.get(path)
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert "temporarily unavailable, its storage is being repaired" in answer.json()["sentence"]

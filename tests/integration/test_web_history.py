@@ -12,8 +12,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+from sqlalchemy import insert, select
 from starlette.testclient import TestClient
 
+from healtharchive.model.tables import captures
 from healtharchive.web import static_place
 from healtharchive.web.app import create_app
 from tests.lab.captured import SITE, Page, html_page
@@ -113,7 +115,7 @@ def check_facts(site: httpx.Client, archive: DatedArchive) -> None:
     (first,) = history(site, f"url={CLINICS}&year=2024")["captures"]
     assert (first["change"], first["id"]) == ("first", ids[0])
     none = history(site, f"url={CLINICS}&year=2025")
-    assert (none["captures"], none["days"], none["pages"]) == ([], [], 1)
+    assert (none["captures"], none["days"], none["next"]) == ([], [], None)
 
 
 def test_where_htmx_is_not_installed_the_page_asks_for_no_script(
@@ -180,15 +182,47 @@ def test_thousands_of_captures_are_paged_by_year_and_stay_where_they_are(
     site: httpx.Client, archive: DatedArchive
 ) -> None:
     facts = history(site, f"url={OFTEN}&year=2025")
-    seen = []
-    for page in range(1, facts["pages"] + 1):
-        answer = site.get(f"/en/history?url={OFTEN}&year=2025&page={page}")
-        assert len(answer.content) < 100_000
-        captures = history(site, f"url={OFTEN}&year=2025&page={page}")["captures"]
-        assert len(captures) <= facts["per_page"]
-        seen += [each["id"] for each in captures]
-    assert seen == archive.ids(f"{SITE}/often")
     assert sum(each["captures"] for each in facts["days"]) == MANY
+    link: str | None = f"/en/history?url={OFTEN}&year=2025"
+    seen: list[int] = []
+    while link:
+        page = site.get(link)
+        assert page.status_code == 200
+        assert len(page.content) < 100_000
+        listed = site.get(link.replace("/en/", "/api/")).json()["captures"]
+        assert 0 < len(listed) <= 50
+        tree = LexborHTMLParser(page.text)
+        shown = [each.attributes["href"] for each in tree.css(".timeline li > p:not(.meta) a")]
+        assert shown == [f"/en/capture/{each['id']}" for each in listed]
+        assert (tree.css_first(".pages a:not([rel])") is None) == (not seen)  # back to the first
+        seen += [each["id"] for each in listed]
+        further = tree.css_first(".pages a[rel=next]")
+        link = further.attributes["href"] if further else None
+    assert seen == archive.ids(f"{SITE}/often")
+
+
+def test_what_is_captured_meanwhile_moves_no_page(tmp_path: Path, database_url: str) -> None:
+    """Neither a capture of before that is indexed late, nor the first one of the next year."""
+    begin = at(2025, 6, 1)
+    pages = [Page("/often", FIRST, moment=begin + timedelta(hours=each)) for each in range(60)]
+    with (
+        dated_archive(tmp_path, pages, database_url) as archive,
+        visiting(archive) as site,
+    ):
+        ids = archive.ids(f"{SITE}/often")
+        first = site.get(f"/en/history?url={OFTEN}")
+        further = one(LexborHTMLParser(first.text), ".pages a[rel=next]").attributes["href"]
+        assert further
+        with archive.database.begin() as connection:
+            query = select(captures).where(captures.c.id == ids[0])
+            row = dict(connection.execute(query).one()._mapping)
+            del row["id"]
+            for number, moment in enumerate((at(2025, 1, 1), at(2026, 1, 1)), start=1):
+                late = {"record_offset": 10**9 + number, "captured_at": moment}
+                connection.execute(insert(captures).values({**row, **late}))
+        rest = site.get(further.replace("/en/", "/api/")).json()
+        assert [each["id"] for each in rest["captures"]] == ids[50:]
+        assert rest["next"] is None
 
 
 @pytest.mark.parametrize(
@@ -201,8 +235,6 @@ def test_thousands_of_captures_are_paged_by_year_and_stay_where_they_are(
         (f"url={CLINICS}&year=x", "no page at this address"),
         (f"url={CLINICS}&year=0", "no page at this address"),
         (f"url={CLINICS}&year=99999", "no page at this address"),
-        (f"url={CLINICS}&page=2", "no page at this address"),
-        (f"url={CLINICS}&page=²", "no page at this address"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(
@@ -211,6 +243,15 @@ def test_what_cannot_be_shown_is_one_sentence(
     answer = site.get(f"/en/history?{query}")
     assert answer.status_code == 404
     assert sentence in answer.text
+
+
+@pytest.mark.parametrize(
+    "after", ["x", "2026", f"{'9' * 20}-1", f"20260101000000000000-{'9' * 19}", "²-1", "%00"]
+)
+def test_a_place_that_nobody_was_given_is_refused(site: httpx.Client, after: str) -> None:
+    answer = site.get(f"/en/history?url={CLINICS}&after={after}")
+    assert answer.status_code == 400
+    assert "after" in answer.text
 
 
 def test_captures_lead_to_the_history_of_their_page(

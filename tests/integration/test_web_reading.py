@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import insert
 
@@ -17,6 +20,7 @@ from healtharchive.warc.reader import WarcRecord, read_records
 from healtharchive.web.reading import Readers, ReadOrder, StorageUnavailable
 from healtharchive.web.turns import Busy
 from tests.lab import warcs
+from tests.lab.processes import wait_for
 from tests.lab.small_archive import MOMENT, Exchange, build
 
 BODY = b"<p>Page of the site</p>"
@@ -45,21 +49,113 @@ def test_a_storage_that_hangs_costs_a_deadline_and_the_next_reading_works(tmp_pa
         readers.close()
 
 
-def test_a_reader_who_hangs_up_does_not_keep_the_child(tmp_path: Path) -> None:
-    body = os.urandom(3_000_000)
-    sent = warcs.http_response(body, mime="image/png")
-    fields = warcs.common("r", "http://a/", sent, "application/http; msgtype=response")
-    warc = warcs.write(tmp_path / "a.warc.gz", [warcs.record("response", sent, fields)])
-    readers = Readers(limit=1, deadline_seconds=5.0)
+def test_a_reader_who_hangs_up_does_not_keep_the_child(long_record: ReadOrder) -> None:
+    readers = Readers(limit=1, deadline_seconds=60.0)
     try:
         for _ in range(3):
-            left = readers.read(ReadOrder("page", stored(warc, 0), url="http://a/"))
+            left = readers.read(long_record)
             next(left.body)
             del left
-        whole = readers.read(ReadOrder("page", stored(warc, 0), url="http://a/"))
-        assert b"".join(whole.body) == body
+        assert len(b"".join(readers.read(long_record).body)) == 3_000_000
     finally:
         readers.close()
+
+
+@pytest.fixture
+def long_record(tmp_path: Path) -> ReadOrder:
+    """More than a pipe takes: it can be left in the middle."""
+    sent = warcs.http_response(os.urandom(3_000_000), mime="image/png")
+    fields = warcs.common("r", "http://a/", sent, "application/http; msgtype=response")
+    warc = warcs.write(tmp_path / "long.warc.gz", [warcs.record("response", sent, fields)])
+    return ReadOrder("page", stored(warc, 0), url="http://a/")
+
+
+@pytest.fixture
+def started() -> Iterator[Readers]:
+    """Readers as the web server has them."""
+    readers = Readers(limit=2, deadline_seconds=60.0)
+    readers.start()
+    yield readers
+    readers.close()
+
+
+def children() -> list[int]:
+    """The reading children of this process that have not ended."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "reading_child" in child.cmdline()[-1]:
+                found.append(child.pid)
+    return sorted(found)
+
+
+def wait_for_children(count: int) -> list[int]:
+    wait_for(lambda: len(children()) == count, what=f"{count} children", seconds=30)
+    return children()
+
+
+def test_a_child_is_ready_before_anybody_asks(started: Readers, long_record: ReadOrder) -> None:
+    first = wait_for_children(1)
+    reading = started.read(long_record)
+    spare = set(wait_for_children(2)) - set(first)
+    assert spare, "the first reader was given the child that was there"
+    again = started.read(long_record)
+    assert set(children()) == {*first, *spare}, "no reader waits for a Python to start"
+    reading.body.close()
+    again.body.close()
+
+
+def test_as_many_are_ready_as_are_wanted_within_the_limit(long_record: ReadOrder) -> None:
+    readers = Readers(limit=3, deadline_seconds=60.0, ahead=2)
+    readers.start()
+    try:
+        ready = wait_for_children(2)
+        readings = [readers.read(long_record) for _ in range(2)]
+        assert set(ready) < set(wait_for_children(3))
+        for reading in readings:
+            reading.body.close()
+        wait_for_children(2)
+    finally:
+        readers.close()
+
+
+def test_a_child_that_was_killed_is_replaced_before_the_next_reader_comes(
+    started: Readers, long_record: ReadOrder
+) -> None:
+    wait_for_children(1)
+    readings = [started.read(long_record) for _ in range(2)]
+    killed = wait_for_children(2)
+    for left in readings:
+        next(left.body)
+        left.body.close()
+    new = wait_for_children(1)
+    assert set(new).isdisjoint(killed)
+    assert len(b"".join(started.read(long_record).body)) == 3_000_000
+    assert set(new) <= set(children()), "it was that child which read"
+
+
+def test_there_are_never_more_children_than_the_limit(
+    started: Readers, long_record: ReadOrder
+) -> None:
+    for _ in range(4):
+        readings = [started.read(long_record) for _ in range(2)]
+        assert len(children()) <= 2
+        for number, reading in enumerate(readings):
+            next(reading.body)
+            if number:
+                reading.body.close()  # killed
+            assert len(b"".join(reading.body)) in (0, 3_000_000 - (1 << 18))
+            assert len(children()) <= 2
+
+
+def test_no_child_outlives_the_end(started: Readers, long_record: ReadOrder) -> None:
+    idle = started.read(long_record)
+    at_work = started.read(long_record)
+    b"".join(idle.body)
+    started.close()
+    assert len(children()) == 1
+    assert len(b"".join(at_work.body)) == 3_000_000  # it may end what it is at
+    assert children() == []
 
 
 def test_only_a_few_wait_for_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

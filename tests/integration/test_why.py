@@ -117,8 +117,10 @@ def test_a_target_is_told_with_its_next_look(why: Why, database: Database, tmp_p
     (after,) = coming(why("target", "box"))
     assert after.startswith("nobody looks at it: no steward is running")
     steward_runs(database)
-    (after,) = coming(why("target", "box"))
+    told = why("target", "box")
+    (after,) = coming(told)
     assert after.startswith("the steward looks at it every 4 s and more often while it is down")
+    assert "\nOnly you: look at the other side: does its server answer" in told
     trip(database, TargetEvent.PROBE_OK, "3 good looks", Verdict.HEALTHY)
     told = why("target", "box")
     assert "target box probe ok: open → half_open. 3 good looks" in told
@@ -131,7 +133,15 @@ def test_a_campaign_is_told_with_the_failures_of_its_jobs_and_what_is_missing(
     with database.begin() as connection:
         upsert_source(database, connection, source_named("lab"), actor=ACTOR)
         upsert_source(database, connection, source_named("other"), actor=ACTOR)
-        create_campaign(database, connection, "annual", 2026, jobs_root="/jobs", actor=ACTOR)
+        create_campaign(
+            database,
+            connection,
+            "annual",
+            2026,
+            jobs_root="/jobs",
+            actor=ACTOR,
+            sources=["lab", "other"],
+        )
         held = claim(database, connection, Work.CRAWL, terms_of("w1"))
         assert held is not None
         ending = Ending(JobEvent.FAIL, "failed", "job", "no seed leads anywhere")

@@ -6,6 +6,7 @@ import errno
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,25 @@ with database.begin() as connection:
     assert claim(database, connection, Work.CRAWL, terms_of(this_holder(), lease_seconds=0.1))
 with database.begin():
     os.kill(os.getpid(), signal.SIGSTOP)
+"""
+# Runs when nobody else wants its processor, and takes a while to be taken apart.
+STARVING = """
+import json, os, sys
+cpu = sorted(os.sched_getaffinity(0))[-1]
+held = bytearray(300_000_000)
+counts = {"found": 1, "done": 1, "captures": 1}
+print(json.dumps({"kind": "started"}), flush=True)
+print(json.dumps({"kind": "progress", "counts": counts}), flush=True)
+os.sched_setaffinity(0, [cpu])
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+while True:
+    pass
+"""
+HOG = """
+import os
+os.sched_setaffinity(0, [sorted(os.sched_getaffinity(0))[-1]])
+while True:
+    pass
 """
 SENDER = "import os, sys, time; os.kill(int(sys.argv[1]), 15); time.sleep(60)"
 
@@ -154,6 +174,35 @@ def test_a_child_that_does_not_stop_is_killed_and_its_job_released(
     with working(stub_worker(tmp_path, database, settings=settings)):
         wait_for_progress(database, job_id)
     assert job_of(database, job_id).status is JobStatus.QUEUED
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_child_that_only_waits_for_its_turn_is_waited_for_and_nobody_is_blamed(
+    database: Database, tmp_path: Path
+) -> None:
+    """Its processor is busy with others and it has much memory to give back: it ends seconds after
+    it was killed, and that says nothing about where it writes to."""
+    job_id = add_job(database, tmp_path)
+    settings = settings_for(tmp_path, stop_seconds=0.1, lease_seconds=60)
+    command = (sys.executable, "-S", "-c", STARVING)
+    worker = stub_worker(
+        tmp_path, database, settings=settings, commands={Work.CRAWL: command, Work.INDEX: command}
+    )
+    with ExitStack() as undo:
+        for _ in range(3):
+            hog = subprocess.Popen([sys.executable, "-S", "-c", HOG])
+            undo.callback(hog.wait)
+            undo.callback(hog.kill)
+        with working(worker):
+            wait_for_progress(database, job_id)
+            with database.begin() as connection:
+                pause_job(database, connection, job_id, actor=ACTOR)
+            paused = wait_for_status(database, job_id, JobStatus.PAUSED)
+    assert (paused.retry_count, paused.park_count) == (0, 0)
+    with database.read() as connection:
+        (only,) = list_attempts(connection, job_id)
+    assert (only.exit, only.errno) == ("stopped", None)
+    assert only.reason == "pause was asked for; it had to be ended"
 
 
 def test_one_job_is_run_until_it_is_settled(database: Database, tmp_path: Path) -> None:

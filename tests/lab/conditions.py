@@ -24,6 +24,7 @@ from healtharchive.steward.findings import findings
 
 NOW = datetime(2026, 1, 24, 12, 0, tzinfo=UTC)
 WORKER_UNIT = "healtharchive-worker.service"
+UNDONE = ("queued", "parked", "retryable", "completed", "running", "indexing")
 
 
 def settings_here(**values: object) -> Settings:
@@ -122,6 +123,7 @@ def running(job_id: int = 6, **changes: Any) -> RunningNow:
         errors_per_minute=0.0,
         eta_seconds=300.0,
         stall_seconds=1800.0,
+        restarts_per_day=4,
         targets=("spool",),
     )
     return replace(made, **changes)
@@ -150,6 +152,7 @@ def healthy(**changes: Any) -> Condition:
         now=NOW,
         services={str(each): living(each) for each in Service},
         jobs={"indexed": 3},
+        for_workers=0,
         running=(),
         waiting=(),
         failed=(),
@@ -169,6 +172,8 @@ def healthy(**changes: Any) -> Condition:
         drift=(),
         deploy_lock_age_seconds=None,
     )
+    if "jobs" in changes and "for_workers" not in changes:
+        changes["for_workers"] = sum(changes["jobs"].get(each, 0) for each in UNDONE)
     return replace(made, **changes)
 
 

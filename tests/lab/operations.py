@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy import func, select
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from healtharchive.model import tokens
@@ -87,3 +89,12 @@ def office(archive: SmallArchive, settings: Settings | None = None) -> Office:
     """The operations listener of the archive."""
     app = create_operations_app(create_site(settings or archive.settings, archive.database))
     return Office(archive, app, TestClient(app, client=HERE, follow_redirects=False))
+
+
+def walk(routes: object) -> Iterator[Route | APIRoute]:
+    """Every route below these, however routers were put into each other."""
+    for each in routes:  # type: ignore[attr-defined]
+        if isinstance(each, Route | APIRoute):
+            yield each
+        elif inner := getattr(each, "original_router", None) or getattr(each, "router", None):
+            yield from walk(inner.routes)

@@ -89,7 +89,13 @@ def _job(database: Database, directory: Path) -> int:
     with database.begin() as connection:
         upsert_source(database, connection, source, actor=ACTOR)
         _, jobs = create_campaign(
-            database, connection, "annual", 2026, jobs_root=str(directory / "jobs"), actor=ACTOR
+            database,
+            connection,
+            "annual",
+            2026,
+            jobs_root=str(directory / "jobs"),
+            actor=ACTOR,
+            sources=["lab"],
         )
         connection.execute(
             update(archive_jobs)

@@ -69,6 +69,9 @@ pivot_root . old
 cd /
 umount -l /old
 rmdir /old
+# As systemd does on a machine, and not where it is told of a container: what is mounted is seen by
+# services that have a view of their own.
+mount --make-rshared /
 exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   {systemd} --system --unit={goal} --log-target=null --show-status=no
 """

@@ -48,5 +48,6 @@ def bytes_of(layout: Layout, content: Callable[[Part], bytes], start: int, stop:
     """The bytes of a layout from `start` to before `stop`."""
     found = layout.between(start, stop)
     return b"".join(
-        content(part) if part.segment or part.derived else part.literal for part in found
+        content(part) if part.segment or part.derived or part.places else part.literal
+        for part in found
     )

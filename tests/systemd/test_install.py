@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import trustme
 
+from healtharchive.cli.machine import layout
+from healtharchive.cli.machine.units import ENABLED, MOUNTER
 from tests.lab.archive import command
 from tests.lab.installed import DATA_DIR, ENV_FILE, UNITS, USER, install, machine
 from tests.lab.systemd import Systemd
 
 NOTHING = "Nothing is to be done: all is as it should be.\n"
 DOMAIN = "archive.example.org"
+MOUNTS = str(layout.MOUNTS)
 CERTIFICATES = f"/etc/letsencrypt/live/{DOMAIN}"
 
 
@@ -85,21 +88,32 @@ def test_another_user_is_told_in_one_sentence_that_this_is_roots(bare: Systemd) 
     )
 
 
-def test_declared_mounts_give_the_steward_what_mounting_takes(bare: Systemd) -> None:
+def test_declared_mounts_bring_the_mounter_and_leave_the_steward_without_power(
+    bare: Systemd,
+) -> None:
     install(bare)
     target = '[[target]]\nname = "box"\nkind = "mount"\nroot = "/srv/healtharchive/box"\n'
     text = target + 'mount_command = ["sshfs", "u@h:", "/srv/healtharchive/box"]\n'
     bare.run("sh", "-c", 'printf %s "$1" > "$2"', "-", text, f"{DATA_DIR}/targets.toml")
     assert planned(install(bare)) == [
-        "write /etc/systemd/system/healtharchive-steward.service.d/mounts.conf (0644 root:root)",
+        f"write {MOUNTS} (0640 root:{USER})",
+        f"change /etc/systemd/system/{UNITS[1]}",
+        f"write /etc/systemd/system/{MOUNTER} (0644 root:root)",
+        "write /etc/systemd/system/healtharchive-mounter@.service (0644 root:root)",
         "run systemctl daemon-reload",
+        f"run systemctl enable {' '.join(ENABLED)} {MOUNTER}",
     ]
-    shown = bare.run("systemctl", "show", UNITS[1], "--property=AmbientCapabilities,ProtectSystem")
-    assert shown.split() == ["AmbientCapabilities=cap_sys_admin", "ProtectSystem=no"]
-    bare.run("rm", f"{DATA_DIR}/targets.toml")
-    install(bare)
+    assert bare.run("tail", "-n", "+4", MOUNTS) == text
     shown = bare.run("systemctl", "show", UNITS[1], "--property=AmbientCapabilities,ProtectSystem")
     assert shown.split() == ["AmbientCapabilities=", "ProtectSystem=strict"]
+    bare.run("systemctl", "start", MOUNTER)
+    assert bare.run("stat", "-c", "%a %U:%G", "/run/healtharchive/mounter") == f"660 root:{USER}\n"
+    bare.run("rm", f"{DATA_DIR}/targets.toml")
+    install(bare)
+    assert not bare.active(MOUNTER)
+    left = bare.run("systemctl", "list-unit-files", "--no-legend", "*mounter*", codes=(0, 1))
+    assert left == ""
+    assert install(bare) == NOTHING
 
 
 def test_nginx_takes_its_configuration(bare: Systemd, tmp_path: Path) -> None:

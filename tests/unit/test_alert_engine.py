@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from healtharchive.model.alerts import Alert, AlertState, Sighting
 from healtharchive.settings.quiet import quiet_hours
-from healtharchive.steward.alert_rules import AlertRule, Finding, Found
-from healtharchive.steward.incidents import (
+from healtharchive.steward.alert_rules import AlertRule, Finding, Found, NextStep
+from healtharchive.steward.alert_states import (
     CALM_SECONDS,
     Begun,
     Gone,
@@ -28,6 +28,7 @@ from healtharchive.steward.telling import Occasion, TellingPolicy, tidings
 
 START = datetime(2026, 1, 24, 6, 0, tzinfo=UTC)
 TICK = 10.0
+SOON = NextStep("it is tried again in a minute.", "look at the other side.")
 
 
 def rule(name: str, lasts_seconds: float = 0.0, severity: str = "critical") -> AlertRule:
@@ -37,6 +38,7 @@ def rule(name: str, lasts_seconds: float = 0.0, severity: str = "critical") -> A
         lasts_seconds=lasts_seconds,
         meaning="",
         find=lambda condition, settings: (),
+        next_step=lambda found, condition, settings: SOON,
         command="healtharchive status",
     )
 
@@ -48,7 +50,7 @@ MINOR = rule("ComparisonLate", 0.0, "info")
 
 
 def found(of: AlertRule, thing: str = "box", explained_by: str = "") -> Finding:
-    return Finding(of, Found("target", thing, f"{thing} is sick"), explained_by)
+    return Finding(of, Found("target", thing, f"{thing} is sick"), SOON, explained_by)
 
 
 @dataclass
@@ -199,7 +201,7 @@ def test_what_fired_and_was_over_before_anybody_was_told_is_never_told() -> None
 def test_what_began_before_anybody_looked_has_lasted_since_then() -> None:
     house = House()
     old = Found("target", "box", "sick", since=START - timedelta(hours=1))
-    house.look(Finding(DOWN, old))
+    house.look(Finding(DOWN, old, SOON))
     assert house.fired == [1]
 
 

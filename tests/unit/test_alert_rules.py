@@ -12,7 +12,7 @@ from healtharchive.model.expiries import Expiry
 from healtharchive.model.rounds import Round
 from healtharchive.model.services import HoldKind, Service
 from healtharchive.steward.condition import BackupNow, CampaignNow, SpoolNow
-from healtharchive.steward.findings import worth_telling
+from healtharchive.steward.findings import GRAVITY, worth_telling
 from healtharchive.steward.rules import RULES
 from tests.lab.conditions import (
     NOW,
@@ -41,6 +41,8 @@ ROUND = Round("spool", NOW, NOW, 0.1, 7, 0, None, None)
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("StewardDown", {"services": NO_STEWARD}, {"services": NO_STEWARD, "targets": ()}),
     ("WorkerDown", WORKER_GONE, {**WORKER_GONE, "jobs": {"indexed": 2}}),
+    # What waits for a dead target, or for its time, is no work for anybody.
+    ("WorkerDown", WORKER_GONE, {**WORKER_GONE, "for_workers": 0}),
     (
         "WorkerDown",
         {"services": with_services(never(Service.WORKER)), "jobs": {"queued": 1}},
@@ -96,6 +98,11 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "TargetFlapping",
         {"targets": (target("box", trips=3, since=ago(minutes=1)),)},
         {"targets": (target("box", trips=3, since=ago(hours=1)),)},
+    ),
+    (
+        "TargetFlapping",  # it failed once more, and for long: that is not over
+        {"targets": (target("box", **{**SICK, "trips": 3, "since": ago(hours=1)}),)},
+        {"targets": (target("box", trips=2, since=ago(minutes=1)),)},
     ),
     (
         "JobStalled",
@@ -294,6 +301,24 @@ def test_a_held_repair_is_the_root_of_it_all() -> None:
     assert {each.explained_by for each in found[1:]} == {"TargetHeld"}
 
 
+def test_a_flapping_target_is_one_message_whether_it_is_just_down_or_just_well() -> None:
+    down = replace(BOX_DOWN, trips=3, since=ago(minutes=2))
+    well = target("box", trips=3, since=ago(minutes=2), bad_copies=1)
+    hot = replace(HOT_DOWN, trips=4, since=ago(minutes=2))
+    for box in (down, well):
+        found = found_in(healthy(**{**NIGHT, "targets": (box, hot)}))
+        assert names(found) == ["TargetFlapping"]
+        assert {each.cause_id for each in found if each.explained_by} == {"box"}
+        assert {each.explained_by for each in found} == {"", "TargetFlapping"}
+
+
+def test_no_alert_hides_a_graver_one() -> None:
+    gravity = {each.name: GRAVITY.index(each.severity) for each in RULES}
+    for rule in RULES:
+        for cause in rule.explained_by:
+            assert gravity[cause] <= gravity[rule.name], f"{cause} hides {rule.name}"
+
+
 def test_a_dead_target_explains_nothing_that_does_not_need_it() -> None:
     other = {
         "targets": (
@@ -411,3 +436,24 @@ def test_every_sentence_is_one_and_names_its_subject() -> None:
             assert sentence.endswith("."), f"{name}: {sentence}"
             assert not any(each in sentence for each in ("..", "None", "  ")), sentence
             assert each.command.startswith(("healtharchive ", "systemctl start ")), name
+
+
+def test_everything_that_is_found_says_what_is_next_and_what_is_left_to_a_person() -> None:
+    steward_gone = with_services(stopped(Service.STEWARD))
+    for name, wrong, _ in CASES:
+        for condition in (wrong, {**wrong, "services": steward_gone}):
+            for each in found_in(healthy(**condition)):
+                for said in (each.next_step.by_itself, each.next_step.only_you):
+                    assert said.endswith((".", "?")), f"{name}: {said}"
+                    assert not any(each in said for each in ("..", "None", "  ", ";.")), said
+
+
+def test_no_rule_has_the_words_of_another() -> None:
+    said = {
+        each.rule.name: each.next_step.only_you
+        for _, wrong, _ in CASES
+        for each in found_in(healthy(**wrong))
+    }
+    assert set(said) == {rule.name for rule in RULES}
+    # Three rules are about the same disk, two about a target that is away.
+    assert len(set(said.values())) >= len(RULES) - 4

@@ -25,7 +25,11 @@ def alert(name: str = "TargetDown", subject_id: str = "box", **more: Any) -> Ale
         "subject_id": subject_id,
         "state": AlertState.FIRING,
         "summary": "box is stale since 06:17:10Z: errno 107.",
-        "evidence": {"command": "healtharchive why target box"},
+        "evidence": {
+            "command": "healtharchive why target box",
+            "next": "at 06:30:00Z it is repaired again",
+            "only_you": "look at the other side.",
+        },
         "since": SINCE,
         "seen_at": NOW,
     }
@@ -55,9 +59,9 @@ def test_a_problem_says_what_happened_was_done_is_next_and_is_left_to_do() -> No
         "* TargetDown (critical) since 2026-01-24 06:17:10Z\n"
         "  What happened: box is stale since 06:17:10Z: errno 107.\n"
         "  Done by itself: 06:18:00Z recover failed: sshfs: connection refused\n"
-        "  What is next: It is looked at again every few seconds. You are told when it is over, "
+        "  What is next: at 06:30:00Z it is repaired again. You are told when it is over, "
         "and again at 2026-01-25 06:23:10Z while it goes on.\n"
-        "  What only you can do: healtharchive why target box\n"
+        "  What only you can do: look at the other side. Begin with: healtharchive why target box\n"
         "  Playbook: docs/playbooks/targetdown.md\n"
     )
 
@@ -88,11 +92,6 @@ def test_a_subject_is_one_short_line_whatever_a_server_said() -> None:
     assert len(subject) <= 140
     assert subject.isprintable()
     assert "\r" not in body
-
-
-def test_a_finding_says_itself_what_is_next() -> None:
-    _, body = told(alert(evidence={"next": "it is mounted again at 06:30:00Z"}))
-    assert "What is next: it is mounted again at 06:30:00Z. You are told" in body
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +53,24 @@ def test_no_site_can_fill_our_memory() -> None:
     assert len(header.split("; ")) == MOST_PER_HOST
 
 
-@given(st.text(max_size=80), st.text(max_size=40))
-def test_no_line_raises(line: str, path: str) -> None:
-    jar = jar_with(line)
-    jar.header(f"https://www.a.example/{path}")
+ATTRIBUTES = st.sampled_from(("Max-Age", "Expires", "Domain", "Path", "Secure", ""))
+VALUES = st.one_of(
+    st.text(max_size=40),
+    st.text("-1\u00b2", max_size=4),
+    st.sampled_from(("GMT", "+0100", "+9999", "+" + "9" * 17)).map("01 Jan 2026 00:00:00 ".__add__),
+)
+
+
+@given(st.text(max_size=80), st.lists(st.tuples(ATTRIBUTES, VALUES), max_size=4), st.text())
+def test_no_line_raises(pair: str, attributes: list[tuple[str, str]], path: str) -> None:
+    for begin in (pair, "a=b"):
+        jar = jar_with("; ".join([begin, *(f"{name}={value}" for name, value in attributes)]))
+        jar.header(f"https://www.a.example/{path}")
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    ["Max-Age=--5", "Max-Age=\u00b2", "Expires=Thu, 01 Jan 2026 00:00:00 +99999999999999999"],
+)
+def test_an_end_that_cannot_be_read_is_no_end(attribute: str) -> None:
+    assert jar_with(f"a=1; Path=/; {attribute}").header(URL) == "a=1"

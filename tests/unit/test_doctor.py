@@ -16,12 +16,14 @@ from healtharchive.cli.machine import (
     requirements,
 )
 from healtharchive.cli.machine.checks import Answer, Checked, Level, Surroundings, ask, worst
+from healtharchive.cli.machine.units import MOUNTER
 from healtharchive.model.clock import SystemClock
 from healtharchive.model.container import ContainerOptions
 from healtharchive.model.errors import INSTALL_PACKAGES
 from healtharchive.model.source import SourceDefinition
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.settings import load
+from healtharchive.storage.mountinfo import read_mounts
 from tests.lab.queue import source_named
 
 SSHFS = ("sshfs", "archive@box.example:", "/mnt/box")
@@ -327,6 +329,31 @@ def test_units_that_install_would_change_are_told(
     ):
         asked = replace(machine, ask=saying({python: Answer(0, text)}))
         assert levels(checks_operation.units(asked)) == {"units": level}
+
+
+@pytest.mark.parametrize(
+    ("listens", "optional", "found"),
+    [
+        (0, "shared:1", {"mounter": Level.OK}),
+        (3, "shared:1", {"mounter": Level.FAIL}),
+        (0, "master:1", {"mounter": Level.OK, "target box": Level.FAIL}),
+    ],
+)
+def test_a_mounter_that_does_not_listen_and_mounts_that_no_service_sees(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    listens: int,
+    optional: str,
+    found: dict[str, Level],
+) -> None:
+    table = read_mounts(f"20 1 8:1 / / rw,relatime {optional} - ext4 /dev/sda1 rw\n")
+    monkeypatch.setattr(checks_operation, "UNIT_DIR", tmp_path)
+    monkeypatch.setattr(checks_operation, "read_mounts", lambda: table)
+    machine = around(tmp_path, {"systemctl": Answer(listens, "")})
+    machine = replace(machine, booted=True, targets=(BOX,))
+    assert levels(checks_operation.mounter(machine)) == {}, "`units` says that it is not installed"
+    (tmp_path / MOUNTER).touch()
+    assert levels(checks_operation.mounter(machine)) == found
 
 
 def test_nobody_who_is_told_is_told(tmp_path: Path) -> None:

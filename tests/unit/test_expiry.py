@@ -14,13 +14,8 @@ import trustme
 
 from healtharchive.model.expiries import SEEN, UNSEEN, UNWATCHED, Expiry
 from healtharchive.model.told import Told
-from healtharchive.steward.expiry import (
-    Look,
-    look_at,
-    order_for,
-    plan,
-    watched,
-)
+from healtharchive.steward.expiry import look_at, order_for, plan, watched
+from healtharchive.steward.expiry_look import Look
 
 NOW = datetime(2026, 1, 24, 6, 17, tzinfo=UTC)
 ENDS = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)

@@ -34,6 +34,19 @@ def test_retry_after_closes_the_host_for_exactly_that_long() -> None:
     assert pace.wait_seconds(17.0) == 0.0
 
 
+def test_it_says_who_asked_for_the_wait() -> None:
+    pace = HostPace(GENTLE)
+    pace.started(10.0)
+    assert pace.why_it_waits(10.0) == "its source asks for that delay"
+    pace.obey_crawl_delay(20.0)
+    assert "Crawl-delay" in pace.why_it_waits(10.0)
+    pace.struggling(10.0, dead=True)
+    assert "it struggles" in pace.why_it_waits(10.0)
+    pace.struggling(10.0, 600.0, dead=False)
+    assert "Retry-After" in pace.why_it_waits(10.0)
+    assert "Retry-After" not in pace.why_it_waits(610.0)
+
+
 def test_a_host_that_recovers_is_asked_as_fast_as_before() -> None:
     pace = HostPace(GENTLE)
     for _ in range(6):

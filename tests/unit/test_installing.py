@@ -14,7 +14,14 @@ from healtharchive.cli.machine import layout, webservers
 from healtharchive.cli.machine.envtemplate import GROUPS, env_text
 from healtharchive.cli.machine.installing import Seen, Tree, plan
 from healtharchive.cli.machine.layout import Command, File
-from healtharchive.cli.machine.units import MOUNTS_DROP_IN, Machine, machine_of, unit_files
+from healtharchive.cli.machine.units import (
+    MOUNTER,
+    MOUNTER_UNITS,
+    OLD_DROP_IN,
+    Machine,
+    machine_of,
+    unit_files,
+)
 from healtharchive.model.errors import BadInput, SetupError
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.settings import load
@@ -28,7 +35,10 @@ MOST_EXPOSED = {
     "healtharchive-steward.service": 30,
     "healtharchive-serve.service": 30,
     "healtharchive-wanted@.service": 30,
+    # It mounts for all to see, so it has no view of the file system of its own.
+    "healtharchive-mounter@.service": 45,
 }
+SERVICES = tuple(MOST_EXPOSED)[:4]
 BOX = TargetDefinition("box", TargetKind.MOUNT, "/mnt/far/box", mount_command=("sshfs", "a", "b"))
 NOTHING = Seen({}, {}, frozenset(), frozenset(), False)
 
@@ -43,6 +53,7 @@ def machine(*targets: TargetDefinition, **settings: str) -> Machine:
         parts=[PROGRAM.parents[1]],
         user="healtharchive",
         env_file=Path("/etc/healtharchive/backend.env"),
+        targets_text="# as it is declared\n",
     )
 
 
@@ -104,15 +115,36 @@ def test_an_installation_that_was_interrupted_before_systemd_was_told_is_finishe
     assert sentences(parts(), found) == ["run systemctl daemon-reload"]
 
 
-def test_mounts_that_are_declared_later_change_the_steward_and_back_again() -> None:
-    without, with_mounts = parts(), parts(machine(BOX))
-    drop_in = layout.UNIT_DIR / MOUNTS_DROP_IN
-    added = sentences(with_mounts, seen(without))
-    assert f"write {drop_in} (0644 root:root)" in added
-    assert added[-1] == "run systemctl daemon-reload"
-    taken = sentences(without, seen(with_mounts))
-    assert f"remove {drop_in}" in taken
-    assert taken[-1] == "run systemctl daemon-reload"
+def test_mounts_that_are_declared_later_bring_the_mounter_and_take_it_away_again() -> None:
+    near = machine(replace(BOX, root="/srv/healtharchive/box"))
+    without, with_mounts = parts(), parts(near)
+    assert sentences(with_mounts, seen(without)) == [
+        f"write {layout.MOUNTS} (0640 root:healtharchive)",
+        f"change {layout.UNIT_DIR}/healtharchive-steward.service",
+        *(f"write {layout.UNIT_DIR}/{name} (0644 root:root)" for name in MOUNTER_UNITS),
+        "run systemctl daemon-reload",
+        f"run systemctl enable {' '.join(near.enabled)}",
+    ]
+    assert sentences(without, seen(with_mounts)) == [
+        f"change {layout.UNIT_DIR}/healtharchive-steward.service",
+        f"run systemctl disable --now {MOUNTER}",
+        *(f"remove {layout.UNIT_DIR}/{name}" for name in MOUNTER_UNITS),
+        f"remove {layout.MOUNTS}",
+        "run systemctl daemon-reload",
+    ]
+
+
+def test_root_is_told_again_when_the_targets_file_has_changed() -> None:
+    before, after = machine(BOX), replace(machine(BOX), targets_text="# another\n")
+    assert sentences(parts(after), seen(parts(before))) == [f"change {layout.MOUNTS}"]
+
+
+def test_the_power_that_the_steward_had_before_there_was_a_mounter_is_taken_from_it() -> None:
+    drop_in = layout.UNIT_DIR / OLD_DROP_IN
+    found = seen(parts(machine(BOX)))
+    found = replace(found, there=found.there | {drop_in})
+    said = [f"remove {drop_in}", "run systemctl daemon-reload"]
+    assert sentences(parts(machine(BOX)), found) == said
 
 
 def test_removal_stops_first_and_takes_neither_data_nor_settings() -> None:
@@ -120,7 +152,9 @@ def test_removal_stops_first_and_takes_neither_data_nor_settings() -> None:
     assert said[0].startswith("run systemctl disable --now healtharchive.target")
     assert said[-1] == "run systemctl daemon-reload"
     kept = ("/etc/healtharchive", "/var/lib/healtharchive", "/srv/healtharchive")
-    assert not [each for each in said if any(path in each for path in kept)]
+    assert [each for each in said if any(path in each for path in kept)] == [
+        f"remove {layout.MOUNTS}"  # a copy; the targets file stays
+    ]
 
 
 def test_removal_of_what_is_not_there_does_nothing() -> None:
@@ -137,7 +171,10 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "in a home":
         made = replace(made, in_homes=(Path("/home/one/venv"),))
     # There is no such program: systemd would say nothing else of the units.
-    made = replace(made, program=Path("/bin/true"))
+    (tmp_path / "bin").mkdir()
+    for name in ("healtharchive", "python"):
+        (tmp_path / "bin" / name).symlink_to("/bin/true")
+    made = replace(made, program=tmp_path / "bin/healtharchive")
     for name, text in unit_files(made).items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -165,17 +202,19 @@ def test_systemd_finds_nothing_wrong_with_the_units(written: Path) -> None:
 
 
 def test_each_service_is_as_closed_as_its_work_allows(written: Path) -> None:
-    mounts = (written / MOUNTS_DROP_IN).exists()
     for name, most in MOST_EXPOSED.items():
-        # Mounting for others to see takes CAP_SYS_ADMIN and the machine's own file system.
-        allowed = 38 if mounts and "steward" in name else most
-        done = analyze("security", "--offline=true", f"--threshold={allowed}", name, cwd=written)
+        if not (written / name).exists():
+            assert name == MOUNTER_UNITS[1]
+            continue
+        done = analyze("security", "--offline=true", f"--threshold={most}", name, cwd=written)
         assert done.returncode == 0, f"{name}: {done.stdout.splitlines()[-1]}"
 
 
 def test_no_service_can_stay_dead_for_having_failed_too_often(written: Path) -> None:
-    for name in MOST_EXPOSED:
+    for name in SERVICES:
         assert "StartLimitIntervalSec=0\n" in (written / name).read_text()
+    if (written / MOUNTER).exists():
+        assert "TriggerLimitIntervalSec=0\n" in (written / MOUNTER).read_text()
     assert "StartLimitIntervalSec=0\n" in (written / "healtharchive-wanted@.path").read_text()
 
 
@@ -291,7 +330,7 @@ def test_what_cannot_be_installed_is_one_sentence(words: tuple[str, ...], said: 
     assert done.stderr.count("\n") == 1
 
 
-def test_a_steward_that_mounts_is_not_installed_where_it_could_not_be_started(
+def test_a_mounter_is_not_installed_where_it_could_not_do_its_work(
     tmp_path: Path,
 ) -> None:
     home = tmp_path / "home"
@@ -299,7 +338,7 @@ def test_a_steward_that_mounts_is_not_installed_where_it_could_not_be_started(
     made = replace(machine(BOX), in_homes=(home / "venv",))
     home.chmod(0o755)
     tmp_path.chmod(0o700)
-    with pytest.raises(SetupError, match="The steward has mounts to make, and cannot run from"):
+    with pytest.raises(SetupError, match="There are mounts to make, and that cannot be done from"):
         check_homes(made)
     check_homes(replace(made, mounts=False))
 

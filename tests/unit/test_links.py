@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healtharchive.crawl.charsets import known_codec
 from healtharchive.crawl.links import BODY_LIMIT_BYTES, Link, links_of
 from healtharchive.crawl.stylesheets import urls_in_css
 from healtharchive.crawl.urls import canonicalize
@@ -173,6 +174,11 @@ def test_the_first_base_counts_wherever_it_stands(base: str, url: str) -> None:
         ("utf-16", "utf-8", ""),
         ("utf-16-le", "utf-16le", ""),
         ("iso-8859-1", "utf-7", ""),
+        ("iso-8859-1", None, "<script charset=utf-8></script><meta charset=latin1>"),
+        ("utf-8", None, "<link href=a charset=latin1><form accept-charset=latin1>"),
+        ("utf-8", None, "<!-- <meta charset=latin1> --><meta charset=utf-8>"),
+        ("iso-8859-1", None, "<meta name=x content='encoding=utf-8'><meta charset=iso88591>"),
+        ("iso-8859-1", "unicode_escape", ""),
     ],
 )
 def test_the_charset_is_found_as_browsers_do(
@@ -180,6 +186,26 @@ def test_the_charset_is_found_as_browsers_do(
 ) -> None:
     body = f"{before}<a href='santé'>".encode(encoding)
     assert pages(body, charset=header) == ["https://e.org/dir/sant%C3%A9"]
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        ("x-sjis", "cp932"),
+        ("Windows-31J", "cp932"),
+        ("windows-949", "cp949"),
+        ("x-gbk", "gb18030"),
+        ("windows-874", "cp874"),
+        ("x-cp1251", "cp1251"),
+        ("iso885915", "iso8859-15"),
+        ("ISO-8859-8-I", "iso8859-8"),
+        ("x-mac-cyrillic", "mac-cyrillic"),
+        ("x-unicode_escape", None),
+        ("nonsense", None),
+    ],
+)
+def test_the_labels_of_browsers_are_known(label: str, codec: str | None) -> None:
+    assert known_codec(label) == codec
 
 
 @pytest.mark.parametrize(

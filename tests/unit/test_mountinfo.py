@@ -38,6 +38,7 @@ def test_octal_escapes_and_optional_fields_are_read() -> None:
     assert MOUNTS[5].source == "with space"
     assert (MOUNTS[1].device, MOUNTS[1].filesystem) == ("0:50", "fuse.sshfs")
     assert MOUNTS[1].options == ("rw", "nosuid", "nodev", "user_id=0")
+    assert [each.shared for each in MOUNTS[:3]] == [False, True, False]
 
 
 def test_the_kernels_own_table_is_read_and_has_a_root() -> None:

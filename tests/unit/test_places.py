@@ -82,7 +82,9 @@ def test_a_library_that_is_not_installed_is_named_with_its_cure(
     monkeypatch: pytest.MonkeyPatch, root: str, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(EngineMissing, match="is not installed. Run: pip install --require-hashes"):
+    with pytest.raises(
+        EngineMissing, match=r"is not installed\. Run: pip install --require-hashes"
+    ):
         place_for(TargetDefinition("cold", TargetKind.OBJECT, root), {})
 
 

@@ -12,7 +12,13 @@ from healtharchive.model.errors import SetupError
 from healtharchive.model.service_past import LastWords
 from healtharchive.model.services import Hold, HoldKind, Process, Service
 from healtharchive.steward.services import CAPS, HoldSeen, ServiceSeen, due_at, plan, unit_of
-from healtharchive.work.starting import Nobody, Systemctl, WantedFile, starter_here
+from healtharchive.work.starting import (
+    Nobody,
+    Systemctl,
+    WantedFile,
+    is_disabled,
+    starter_here,
+)
 
 NOW = datetime(2026, 1, 24, 6, 28, 2, tzinfo=UTC)
 REPAY = 30.0
@@ -82,6 +88,9 @@ def test_a_worker_that_somebody_stopped_while_jobs_wait_is_started_and_the_sende
         (replace(DOWN, holds=(owed(until=500, gone=True),)), True),
         (replace(DOWN, holds=(owed(until=-30), pause())), False),
         (replace(DOWN, waiting=0, holds=(owed(until=-30),)), True),
+        (replace(DOWN, disabled=True), False),
+        (replace(DOWN, disabled=True, holds=(owed(until=-30),)), False),
+        (replace(DOWN, elsewhere=("lab2",)), True),
     ],
     ids=[
         "down for a moment only",
@@ -97,6 +106,9 @@ def test_a_worker_that_somebody_stopped_while_jobs_wait_is_started_and_the_sende
         "that automation died",
         "owed, and paused by an operator",
         "owed, and nothing waits",
+        "its unit is disabled: it has moved",
+        "its unit was disabled after automation stopped it",
+        "one of two machines that have a worker each",
     ],
 )
 def test_when_it_is_started(seen: ServiceSeen, started: bool) -> None:
@@ -125,6 +137,17 @@ def test_a_restart_is_settled_when_the_service_is_there(
 ) -> None:
     seen = replace(DOWN, living_since=ago(living), holds=(owed(until=until, gone=gone),))
     assert whats(seen) == (["settle_restart"] if settled else [])
+
+
+def test_an_owed_restart_of_a_unit_that_is_disabled_is_settled() -> None:
+    (step,) = plan(replace(DOWN, disabled=True, holds=(owed(),)), REPAY, NOW)
+    assert step.what == "settle_restart"
+    assert step.why == "healtharchive-worker.service is disabled on lab"
+
+
+def test_who_starts_a_worker_says_where_another_one_runs() -> None:
+    (step,) = plan(replace(DOWN, elsewhere=("lab2", "lab3")), REPAY, NOW)
+    assert "nobody declared a pause; another runs on lab2, lab3; down since" in step.why
 
 
 def test_where_nothing_can_be_started_a_person_is_told_the_command() -> None:
@@ -177,6 +200,10 @@ def test_who_starts_services_here(tmp_path: Path) -> None:
     assert isinstance(starter_here(tmp_path, user_id=0, booted=tmp_path / "none"), Nobody)
     assert starter_here(tmp_path, user_id=0, booted=tmp_path) == Systemctl("system")
     assert starter_here(tmp_path, user_id=1000, booted=tmp_path) == WantedFile(tmp_path)
+
+
+def test_without_systemd_no_unit_is_disabled(tmp_path: Path) -> None:
+    assert not is_disabled("healtharchive-worker.service", booted=tmp_path / "none")
 
 
 def test_a_request_that_nobody_takes_up_is_told(tmp_path: Path) -> None:

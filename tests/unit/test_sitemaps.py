@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healtharchive.crawl import sitemaps
-from healtharchive.crawl.sitemaps import Sitemap, parse
+from healtharchive.crawl.sitemaps import Sitemap, newest_first, parse
 
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 URLSET = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -142,3 +142,14 @@ def test_a_hostile_sitemap_is_read_in_linear_time(piece: str) -> None:
 def test_no_bytes_raise(body: bytes) -> None:
     sitemap = parse(body)
     assert all(url.lower().startswith(("http://", "https://")) for url, _ in sitemap.pages)
+
+
+def test_the_newest_come_first_and_those_without_a_date_last() -> None:
+    pages = (
+        ("a", None),
+        ("b", "2020-01-31"),
+        ("c", "2026-02-01T10:00:00Z"),
+        ("d", "Tue, 01 Jan 2030"),
+        ("e", "2026-02-01"),
+    )
+    assert [url for url, _ in newest_first(pages)] == ["c", "e", "b", "a", "d"]

@@ -114,6 +114,8 @@ def home(tmp_path: Path) -> Path:
     made(tmp_path / "evidence/box-20260101T000000Z-after.json", 89)
     made(tmp_path / "evidence/notes-of-the-operator.json", 999)
     made(tmp_path / "jobs/hc/1/crawler.log", 91)
+    made(tmp_path / "jobs/hc/1/crawl.log", 91)
+    made(tmp_path / "jobs/hc/1/crawl.log.1", 89)
     made(tmp_path / "jobs/hc/1/frontier.sqlite", 91)
     return tmp_path
 
@@ -142,7 +144,10 @@ def look(home: Path) -> list[str]:
         "look": {
             "wacz": str(home / "wacz"),
             "evidence": str(home / "evidence"),
-            "logs": [str(home / "jobs/hc/1" / name) for name in ("crawler.log", "crawler.log.1")],
+            "logs": [
+                str(home / "jobs/hc/1" / name)
+                for name in ("crawl.log", "crawl.log.1", "crawler.log", "crawler.log.1")
+            ],
         },
         "now": NOW.timestamp(),
         "older": {"wacz": 7 * DAY, "evidence": 90 * DAY, "logs": 90 * DAY},
@@ -154,6 +159,7 @@ def look(home: Path) -> list[str]:
 def test_only_what_is_old_enough_and_has_a_name_of_ours_is_found(home: Path) -> None:
     assert sorted(look(home)) == [
         "evidence/box-20250101T000000Z-before.json",
+        "jobs/hc/1/crawl.log",
         "jobs/hc/1/crawler.log",
         f"wacz/job-7/{'a' * 32}",
     ]

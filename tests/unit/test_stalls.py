@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from healtharchive.crawl.hosts import RETRY_AFTER_CAP_SECONDS
 from healtharchive.model.container import ContainerOptions
 from healtharchive.model.progress_samples import Sample
 from healtharchive.model.running_crawls import RunningCrawl
@@ -44,6 +43,7 @@ def crawl(job_id: int = 7, **columns: object) -> RunningCrawl:
         engine="http",
         started_at=ago(600),
         progress_at=ago(0.2),
+        waits_until=None,
         lease_expires_at=NOW + timedelta(minutes=1),
         requested_stop=None,
         sick_target=False,
@@ -79,6 +79,8 @@ def test_a_crawl_that_gets_nowhere_is_started_anew_and_a_healthy_one_beside_it_i
         {"crawl": crawl(progress_at=ago(40), lease_expires_at=ago(1))},
         {"crawl": crawl(progress_at=ago(29))},
         {"crawl": crawl(progress_at=ago(40), started_at=ago(29))},
+        {"crawl": crawl(progress_at=ago(40), waits_until=ago(-20))},
+        {"crawl": crawl(progress_at=ago(90), waits_until=ago(29))},
         {"policy": replace(POLICY, seconds=3600.0)},
         {"samples": ()},
         {"samples": (sample(0.1, 50),)},
@@ -91,6 +93,8 @@ def test_a_crawl_that_gets_nowhere_is_started_anew_and_a_healthy_one_beside_it_i
         "its lease has run out",
         "not for long enough",
         "the attempt has only begun",
+        "it waits politely",
+        "its polite wait was over not long ago",
         "its source is patient",
         "nobody has looked",
         "seen once only",
@@ -100,6 +104,13 @@ def test_a_crawl_that_gets_nowhere_is_started_anew_and_a_healthy_one_beside_it_i
 )
 def test_no_false_alarm(changes: dict[str, object]) -> None:
     assert plan([stalled(**changes)], NOW) == []
+
+
+def test_a_crawl_that_is_silent_after_its_polite_wait_has_stalled_when_its_patience_is_over() -> (
+    None
+):
+    (step,) = plan([stalled(crawl=crawl(progress_at=ago(90), waits_until=ago(31)))], NOW)
+    assert "no URL was settled for 31 min" in step.why
 
 
 def test_after_its_restarts_of_a_day_a_person_is_asked_and_nothing_is_done() -> None:
@@ -146,6 +157,14 @@ def test_a_slow_crawl_is_one_where_the_source_says_so(
     assert bool(look(watched, NOW)) == found
 
 
+@pytest.mark.parametrize(("over", "found"), [(-10, False), (50, False), (61, True)])
+def test_an_hour_with_a_polite_wait_in_it_says_nothing_of_the_pace(over: int, found: bool) -> None:
+    samples = tuple(sample(minutes, 100 - int(minutes), queued=500) for minutes in (61, 30, 1, 0.1))
+    policy = replace(POLICY, pages_per_hour=100.0)
+    watched = Watched(crawl=crawl(waits_until=ago(over)), policy=policy, samples=samples)
+    assert bool(look(watched, NOW)) == found
+
+
 def test_the_profile_of_the_source_goes_before_the_settings(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, stall_seconds=9000, stall_restarts_per_day=2)
     plain = policy_of(source_named("lab"), "http", settings)
@@ -155,11 +174,11 @@ def test_the_profile_of_the_source_goes_before_the_settings(tmp_path: Path) -> N
     assert (own.seconds, own.restarts_per_day, own.pages_per_hour) == (7200.0, 9, 5.0)
 
 
-def test_a_crawl_that_waits_as_long_as_a_host_may_ask_for_has_not_stalled(tmp_path: Path) -> None:
+def test_how_long_a_host_might_ask_us_to_wait_makes_nobody_more_patient(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, stall_seconds=600)
-    assert policy_of(source_named("lab"), "http", settings).seconds > RETRY_AFTER_CAP_SECONDS
-    impatient = replace(source_named("lab"), stall=StallRules(seconds=600.0))
-    assert policy_of(impatient, "http", settings).seconds == 600.0
+    assert policy_of(source_named("lab"), "http", settings).seconds == 600.0
+    impatient = replace(source_named("lab"), stall=StallRules(seconds=400.0))
+    assert policy_of(impatient, "http", settings).seconds == 400.0
 
 
 def test_a_polite_source_is_given_the_time_that_its_delays_take(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_when_all_is_well_the_first_line_says_so_in_one_sentence() -> None:
     assert not [line for line in lines[1:] if line.startswith(("All", "FAIL", "WARN"))]
 
 
+def test_a_crawl_that_waits_politely_says_for_whom_and_until_when() -> None:
+    words = "waits politely for a.example: it asked to be left alone so long (Retry-After)"
+    soon = NOW + timedelta(minutes=50)
+    still = {"progress_at": ago(minutes=40), "waits_until": soon, "waits": words}
+    waits = healthy(running=(running(**still),))
+    assert f"{words}, until " in only(shown(waits), "running")
+    assert verdict(waits) == "fine"
+    over = healthy(running=(running(**{**still, "waits_until": ago(minutes=31), "waits": ""}),))
+    assert "politely" not in only(shown(over), "running")
+    assert "JobStalled" in "".join(found.rule.name for found in found_in(over))
+
+
 def test_what_fails_comes_before_what_warns_each_with_command_and_playbook() -> None:
     wrong = healthy(
         failed=(waiting(9, status="failed", why="no seed leads anywhere"),),
@@ -64,9 +76,11 @@ def test_what_fails_comes_before_what_warns_each_with_command_and_playbook() -> 
     lines = shown(wrong)
     assert lines[0].startswith("FAIL  TargetDown (3 d): box is stale since")
     assert lines[1] == "      run `healtharchive why target box`; read docs/playbooks/targetdown.md"
-    assert lines[2].startswith("WARN  JobFailed")
-    assert lines[3] == "      run `healtharchive why job 9`; read docs/playbooks/jobfailed.md"
-    assert lines[4].startswith("NOTE  ReportsWaiting")
+    assert lines[2].startswith("      next: the steward looks at it every 4 s")
+    assert lines[3].startswith("      only you: look at the other side")
+    assert lines[4].startswith("WARN  JobFailed")
+    assert lines[5] == "      run `healtharchive why job 9`; read docs/playbooks/jobfailed.md"
+    assert lines[8].startswith("NOTE  ReportsWaiting")
     assert verdict(wrong) == "critical"
     assert verdict(replace(wrong, targets=())) == "warnings"
 
@@ -80,9 +94,11 @@ def test_a_note_is_no_warning() -> None:
 def test_what_is_explained_stands_below_its_cause_and_is_counted() -> None:
     jobs = tuple(waiting(number, targets=("box",)) for number in range(10, 16))
     lines = shown(healthy(targets=(target("box", **SICK),), waiting=jobs))
-    assert [line.split(":")[0] for line in lines[:6]] == [
+    assert [line.split(":")[0] for line in lines[:8]] == [
         "FAIL  TargetDown (3 d)",
         "      run `healtharchive why target box`; read docs/playbooks/targetdown.md",
+        "      next",
+        "      only you",
         "      hence JobParkedLong",
         "      hence JobParkedLong",
         "      hence JobParkedLong",

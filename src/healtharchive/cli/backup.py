@@ -1,4 +1,4 @@
-"""`backup`: copies of the database made now, listed, and tried."""
+"""`backup`: copies of the database made now, listed, tried, and fetched from a target."""
 
 from __future__ import annotations
 
@@ -95,6 +95,31 @@ def try_(
             f"There is no backup '{name}'.", "`healtharchive backup list` shows those there are."
         )
     _tell(_done(session, TRY, name or kept[0]), as_json)
+
+
+@app.command()
+def fetch(
+    target: Annotated[str, typer.Argument(help="The target's name.")],
+    name: Annotated[str, typer.Argument(help="A backup's file name; the newest.")] = "",
+    archive: Annotated[
+        str, typer.Option(help="Whose: a directory below the target's `_backups`; our own.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Have a backup that lies on a target among those that are kept here, whole."""
+    from healtharchive.steward.backups import Backups
+    from healtharchive.steward.storage import Storage
+
+    session = begin()
+    means = steward_means(session)
+    Storage(means).declare()
+    facts = Backups(means).fetch(target, archive, name)
+    if as_json:
+        render.print_json(facts)
+        return
+    came = "it was fetched" if facts["came"] else "it was here already"
+    said = f"{facts['name']} of {facts['archive']}: {came}, with {facts['rows']} rows."
+    print(render.safe(f"{said} `healtharchive backup test {facts['name']}` tries it."))
 
 
 def _done(session: Session, what: str, name: str = "") -> Told:

@@ -18,7 +18,7 @@ def create(
     kind: Annotated[str, typer.Argument(help="What kind of edition, such as annual.")],
     year: Annotated[int, typer.Option(help="The year it stands for.")],
     source: Annotated[
-        list[str] | None, typer.Option(help="Only these sources; all when left out.")
+        list[str] | None, typer.Option(help="Only these sources; every declared one when left out.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +28,7 @@ def create(
     from healtharchive.model.journal import this_process
 
     session = begin()
-    enter_sources(session)
+    declared = enter_sources(session)
     with session.database.begin() as connection:
         campaign, added = create_campaign(
             session.database,
@@ -37,7 +37,7 @@ def create(
             year,
             jobs_root=str(session.settings.jobs_root),
             actor=this_process(),
-            sources=source or (),
+            sources=source or declared,
             retry_budget=session.settings.retry_budget,
         )
     if as_json:

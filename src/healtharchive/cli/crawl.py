@@ -34,7 +34,7 @@ UNFINISHED = (
     JobStatus.INDEXING,
 )
 # What does not pass while somebody waits.
-LASTING_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+LASTING_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
 
 
 @app.command(rich_help_panel=PANEL)

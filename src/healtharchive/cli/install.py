@@ -78,6 +78,7 @@ def _parts(
         parts=_program_parts(),
         user=user,
         env_file=layout.CONFIGURATION / "backend.env",
+        targets_text=_text(settings.targets_file),
     )
     check_homes(machine)
     site: Mapping[Path, str] = {}
@@ -86,6 +87,10 @@ def _parts(
         site = {path: webservers.site_text(server, domain, settings)}
     first = env_text(_first_values(settings, domain if server else ""))
     return layout.installed(machine, units.unit_files(machine), first, site)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _settings(env_file: Path) -> Settings:
@@ -150,18 +155,18 @@ def _program() -> Path:
 
 
 def check_homes(machine: Machine) -> None:
-    """SetupError when a steward that mounts could not even be started.
+    """SetupError when the mounter could not do its work as the archive's user.
 
-    The others are shown what they need of a home directory, wherever it is; this one has no view
-    of the file system of its own.
+    The services are shown what they need of a home directory, wherever it is; the mounter has no
+    view of the file system of its own.
     """
     from healtharchive.model.errors import SetupError
 
     closed = [each for part in machine.in_homes for each in part.parents if _is_closed(each)]
     if machine.mounts and closed:
         raise SetupError(
-            f"The steward has mounts to make, and cannot run from {closed[0]}, which is closed to "
-            f"user {machine.user}.",
+            f"There are mounts to make, and that cannot be done from {closed[0]}, which is closed "
+            f"to user {machine.user}.",
             "Install healtharchive somewhere else, such as /opt/healtharchive.",
         )
 

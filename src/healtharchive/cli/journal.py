@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -55,6 +56,8 @@ def why(
     _tell(told.events, session.clock.now())
     for sentence in told.next:
         print(render.safe(f"Next: {sentence}"))
+    if told.only_you:
+        print(render.safe(f"Only you: {told.only_you}"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -66,12 +69,15 @@ def events(
 ) -> None:
     """Every state change and automatic action, oldest first; one JSON object a line with --json."""
     from healtharchive.model.journal import read
+    from healtharchive.model.retention import retired_files
 
     span = parse_span(since)
     session = begin()
     with session.database.read() as connection:
         begun = session.database.now(connection) - span
         found = read(connection, since=begun, limit=limit)
+        files = retired_files(connection, begun)
+    _tell_retired(files)
     last = _print_events(found, as_json=as_json)
     while follow:
         time.sleep(FOLLOW_SECONDS)
@@ -86,6 +92,14 @@ def parse_span(text: str) -> timedelta:
     if found is None or len(found[1]) > 6:
         raise BadInput(f"'{text}' is no length of time.", "Give one such as 90s, 20min, 1h or 2d.")
     return timedelta(seconds=int(found[1]) * UNIT_SECONDS[found[2]])
+
+
+def _tell_retired(files: Sequence[str]) -> None:
+    """Where the events are that the database has no more; beside what is printed, not in it."""
+    if files:
+        most = f" to {files[-1]}" if len(files) > 1 else ""
+        sentence = f"Older events that nothing asks for any more are in {files[0]}{most}"
+        print(render.safe(f"{sentence}; read them with `zcat`."), file=sys.stderr)
 
 
 def _print_events(found: list[Event], *, as_json: bool) -> int:

@@ -124,6 +124,8 @@ def _facts(
                 "subject": each.found.subject,
                 "subject_id": each.found.subject_id,
                 "sentence": each.found.sentence,
+                "next": each.next_step.by_itself,
+                "only_you": each.next_step.only_you,
                 "command": each.command,
                 "playbook": f"docs/playbooks/{each.rule.playbook}.md",
                 "since": each.found.since,

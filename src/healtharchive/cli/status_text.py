@@ -63,6 +63,8 @@ def _problem(finding: Finding, found: Sequence[Finding], now: datetime) -> Itera
     lasts = f" ({messages.span((now - since).total_seconds())})" if since is not None else ""
     yield f"{WORDS[rule.severity]}  {rule.name}{lasts}: {finding.found.sentence}"
     yield f"      run `{finding.command}`; read docs/playbooks/{rule.playbook}.md"
+    yield f"      next: {finding.next_step.by_itself}"
+    yield f"      only you: {finding.next_step.only_you}"
     mine = (rule.name, finding.found.subject_id)
     explained = [each for each in found if (each.explained_by, each.cause_id) == mine]
     for each in explained[:SHOWN_EXPLAINED]:
@@ -142,7 +144,7 @@ def _sick(target: TargetNow, now: datetime) -> str:
 def _jobs(condition: Condition) -> Iterator[str]:
     yield f"jobs     {_counted(condition) or 'none'}"
     for each in condition.running[:SHOWN]:
-        yield _running(each)
+        yield _running(each, condition.now)
     for job in condition.waiting[:SHOWN]:
         when = messages.moment(job.next_at, condition.now) if job.next_at else "soon"
         why = job.why or "its turn"
@@ -152,7 +154,7 @@ def _jobs(condition: Condition) -> Iterator[str]:
             yield f"{kind}  … and {len(known) - SHOWN} more: `healtharchive list-jobs`"
 
 
-def _running(job: RunningNow) -> str:
+def _running(job: RunningNow, now: datetime) -> str:
     found = job.urls_done + job.urls_queued + job.urls_failed
     unit = f" in {job.unit}" if job.unit.endswith((".service", ".scope")) else ""
     if job.work != "crawl":
@@ -165,6 +167,8 @@ def _running(job: RunningNow) -> str:
     if job.eta_seconds is not None:
         rate += f", what is queued takes {messages.span(job.eta_seconds)} more"
     done = f"{job.urls_done} of {found} URLs done{rate}"
+    if job.waits and job.waits_until is not None:
+        done += f", {job.waits}, until {messages.moment(job.waits_until, now)}"
     return f"running  job {job.job_id} ({job.source}): {done}, held by {job.worker}{unit}"
 
 

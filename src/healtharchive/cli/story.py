@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from healtharchive.cli import messages, next_steps
+from healtharchive.cli import messages
 from healtharchive.cli.session import Session
 from healtharchive.model import condition as asked
 from healtharchive.model.campaigns import readiness
@@ -16,10 +16,12 @@ from healtharchive.model.errors import BadInput, NotFound
 from healtharchive.model.jobs import Job, get_job
 from healtharchive.model.journal import Event, story
 from healtharchive.model.services import Process, Service
-from healtharchive.model.states import JobEvent, JobStatus
+from healtharchive.model.states import JobEvent, JobStatus, TargetState
 from healtharchive.model.targets import get_target, open_targets_of
-from healtharchive.steward.gates import Record, next_apply
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.next_jobs import after_job
+from healtharchive.steward.next_services import after_service
+from healtharchive.steward.next_storage import after_target, only_you
 from healtharchive.steward.observing import service_now
 from healtharchive.steward.observing_jobs import needs
 from healtharchive.steward.observing_storage import target_now
@@ -28,7 +30,6 @@ from healtharchive.work.stopping import Stop
 PARK_AFTER_TRIP = timedelta(minutes=1)  # a job may be parked before its target is called down
 MOST_PARKS = 20
 ALL_MACHINES = "all"
-START = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Story:
 
     events: tuple[Event, ...]
     next: tuple[str, ...] = ()
+    only_you: str = ""  # what a person alone can do
 
 
 def tell(session: Session, subject: str, subject_id: str = "") -> Story:
@@ -92,8 +94,11 @@ def _after_job(session: Session, connection: Connection, job: Job) -> str:
     down = open_targets_of(connection, [job.id]).get(job.id)
     if down is not None and not job.settled:
         return f"it waits, and spends no retry, until that is over: {down}."
+    if job.status is JobStatus.RUNNING and job.due_at is not None:
+        until = messages.moment(job.due_at, now)
+        return f"it {job.parked_reason}; it goes on by itself at {until}."
     workers = service_now(connection, Service.WORKER, now, session.settings)
-    step = messages.next_step(
+    step = after_job(
         job.status,
         job.id,
         job.not_before,
@@ -137,17 +142,15 @@ def _target(session: Session, connection: Connection, subject: str, subject_id: 
         clock=session.clock,
         stop=Stop(session.clock),
     )
-    tried = asked.last_attempt_to(connection, "recover", "target", target.name)
-    refused = tried is not None and tried.outcome == "refused" and tried.at >= target.since
-    after = next_steps.after_target(
-        target_now(connection, target),
-        not_before=next_apply(Record(target.last_apply_at, target.apply_streak), means.gates),
-        refusal=tried.why if tried is not None and refused else "",
+    found = target_now(connection, target, means.gates, now)
+    after = after_target(
+        found,
         steward_lives=bool(service_now(connection, Service.STEWARD, now, session.settings).living),
-        eager_seconds=session.settings.probe_every_seconds,
+        settings=session.settings,
         now=now,
     )
-    return Story(told.events, (after,))
+    sick = found.state != TargetState.CLOSED
+    return Story(told.events, (after,), only_you(found) if sick else "")
 
 
 def _service(session: Session, connection: Connection, subject: str, subject_id: str) -> Story:
@@ -160,15 +163,11 @@ def _service(session: Session, connection: Connection, subject: str, subject_id:
     now = session.database.now(connection)
     about = (process.holder[:128], process.host, ALL_MACHINES)
     events = _joined(*(_since(connection, subject, each, process) for each in about))
-    started = asked.last_attempt_to(connection, START, subject, process.host)
-    after = next_steps.after_service(
+    after = after_service(
         service_now(connection, service, now, session.settings),
         process,
         jobs_waiting=asked.count_waiting(connection),
         steward_lives=bool(service_now(connection, Service.STEWARD, now, session.settings).living),
-        refusal=started.why
-        if started is not None and started.outcome == "refused" and started.at >= process.started_at
-        else "",
         settings=session.settings,
         now=now,
     )

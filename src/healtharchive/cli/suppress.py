@@ -89,13 +89,16 @@ def unsuppress(
     found = show_again(
         _place(session), number, who=operator_name(), why=reason, actor=this_process()
     )
+    jobs = sorted({each.job_id for each in found})
     if as_json:
-        render.print_json({"suppression": number, "captures": [each.id for each in found]})
+        shown = [each.id for each in found]
+        render.print_json({"suppression": number, "captures": shown, "jobs": jobs})
         return
     print(f"Suppression {number} is lifted. Captures that are shown again: {len(found)}.")
-    if found:
-        jobs = ", ".join(str(each) for each in sorted({each.job_id for each in found}))
-        print(f"Search finds them when the worker has indexed their jobs again: {jobs}.")
+    if jobs:
+        listed = ", ".join(map(str, jobs))
+        print(f"Search finds them when the worker has indexed their jobs again: {listed}.")
+        print(f"`healtharchive show-job --id {jobs[0]}` says `indexed` when it has.")
 
 
 @app.command(rich_help_panel=PANEL)

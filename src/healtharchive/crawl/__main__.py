@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from healtharchive import __version__
 from healtharchive.crawl.cookies import CookieJar
+from healtharchive.crawl.crawl_log import CrawlLog, listening
 from healtharchive.crawl.discovery import Discovery
 from healtharchive.crawl.dispatch import Dispatch
 from healtharchive.crawl.ending import Ending
@@ -32,7 +33,7 @@ from healtharchive.crawl.transport import Transport
 from healtharchive.crawl.visit import Visits, why_again
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import LeaseLost
-from healtharchive.model.layout import FRONTIER_NAME, WARCS_NAME
+from healtharchive.model.layout import CRAWL_LOG_NAME, FRONTIER_NAME, WARCS_NAME
 from healtharchive.model.orders import Command, CrawlOrder, Report, SealedSegment
 from healtharchive.model.reporting import misfortune, reporter
 from healtharchive.model.wire import from_line
@@ -47,13 +48,16 @@ IN_FLIGHT_A_TAB = 3  # pages fetched meanwhile for each that can be rendered
 
 def main() -> int:
     """Run one attempt. Always 0 after an `end` report; the report says how it went."""
-    report = reporter()
-    try:
-        report(asyncio.run(_obey_one_order(report)))
-    except LeaseLost as lost:
-        report(Report("end", outcome="fenced", reason=str(lost)))
-    except Exception as error:  # the outermost loop of this process
-        report(misfortune(error))
+    clock = SystemClock()
+    log = CrawlLog(clock)
+    report = log.beside(reporter())
+    with listening(log):
+        try:
+            report(asyncio.run(_obey_one_order(report, log, clock)))
+        except LeaseLost as lost:
+            report(Report("end", outcome="fenced", reason=str(lost)))
+        except Exception as error:  # the outermost loop of this process
+            report(misfortune(error))
     return 0
 
 
@@ -69,19 +73,18 @@ def _end(ending: Ending, sealed: tuple[SealedSegment, ...]) -> Report:
     )
 
 
-async def _obey_one_order(report: Callable[[Report], None]) -> Report:
+async def _obey_one_order(report: Callable[[Report], None], log: CrawlLog, clock: Clock) -> Report:
     reader = asyncio.StreamReader(limit=ORDER_LIMIT_BYTES)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     order = from_line(CrawlOrder, await reader.readline())
-    clock = SystemClock()
     leash = Leash(clock, clock.monotonic() + order.lease_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         why = f"{number.name} to the crawl"
         loop.add_signal_handler(number, leash.stop, why, order.stop_seconds)
     listener = loop.create_task(_listen(reader, leash, order.stop_seconds))
     try:
-        return await _attempt(order, leash, clock, report)
+        return await _attempt(order, leash, clock, report, log)
     finally:
         listener.cancel()
 
@@ -94,11 +97,17 @@ async def _listen(reader: asyncio.StreamReader, leash: Leash, stop_seconds: floa
 
 
 async def _attempt(
-    order: CrawlOrder, leash: Leash, clock: Clock, report: Callable[[Report], None]
+    order: CrawlOrder,
+    leash: Leash,
+    clock: Clock,
+    report: Callable[[Report], None],
+    log: CrawlLog,
 ) -> Report:
     output, state = Path(order.output_dir), _state(order)
     for directory in (output, state):
         directory.mkdir(parents=True, exist_ok=True)
+    log.say(f"attempt {order.fence} of job {order.job_id} ({order.source.code})")
+    log.open(state / CRAWL_LOG_NAME)
     killed = end_previous(state / FRONTIER_NAME)
     frontier = Frontier(state / FRONTIER_NAME, order.fence)
     try:

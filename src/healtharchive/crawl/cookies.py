@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from healtharchive.crawl.dates import moment_of
 from healtharchive.model.clock import Clock
 
 MOST_HOSTS = 500
 MOST_PER_HOST = 50
 MOST_CHARACTERS = 4096
+MAX_AGE = re.compile(r"-?[0-9]{1,11}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,10 @@ class CookieJar:
 
     def _expiry(self, said: dict[str, str]) -> float | None:
         age = said.get("max-age", "")
-        if age.lstrip("-").isdigit() and len(age) < 12:
+        if MAX_AGE.fullmatch(age):
             return self._clock.now().timestamp() + int(age)
-        try:
-            return parsedate_to_datetime(said["expires"].replace("-", " ")).timestamp()
-        except (KeyError, ValueError, TypeError):
-            return None
+        moment = moment_of(said.get("expires", "").replace("-", " "))
+        return moment.timestamp() if moment else None
 
 
 def _parents(host: str) -> tuple[str, ...]:

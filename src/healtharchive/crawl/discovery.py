@@ -10,6 +10,7 @@ from healtharchive.crawl.charsets import named_charset
 from healtharchive.crawl.links import Link, links_of
 from healtharchive.crawl.recorder import header_value, mime_of
 from healtharchive.crawl.scope import Scope
+from healtharchive.crawl.sitemaps import newest_first
 from healtharchive.crawl.sitemaps import parse as parse_sitemap
 from healtharchive.crawl.transport import Exchange
 from healtharchive.crawl.traps import MAX_URL_CHARACTERS, check_shape
@@ -130,7 +131,7 @@ class Discovery:
             discovered.remark(f"sitemap: {sitemap.problem}")
         for child in sitemap.sitemaps:
             self.add_sitemap(discovered, child, queued)
-        pages = ((canonicalize(raw, queued.url), raw) for raw, _ in sitemap.pages)
+        pages = ((canonicalize(raw, queued.url), raw) for raw, _ in newest_first(sitemap.pages))
         links = (Link(url, False, holds_session(raw)) for url, raw in pages if url)
         self._judge(discovered, queued, links)
 

@@ -86,10 +86,15 @@ class Dispatch:
 
     def wait_seconds(self) -> float:
         """How long until some host may be asked again; infinite while none is waiting."""
+        first = self.first_to_be_asked()
+        return float("inf") if first is None else first[0]
+
+    def first_to_be_asked(self) -> tuple[float, str] | None:
+        """The host that may be asked again first, after how many seconds; None while none waits."""
         now = self._clock.monotonic()
         return min(
-            (self._paces.of(origin).wait_seconds(now) for origin in self.origins()),
-            default=float("inf"),
+            ((self._paces.of(origin).wait_seconds(now), origin) for origin in self.origins()),
+            default=None,
         )
 
     def may_start(self, origin: str) -> bool:

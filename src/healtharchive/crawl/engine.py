@@ -16,6 +16,7 @@ from healtharchive.crawl.hosts import Paces
 from healtharchive.crawl.leash import Leash
 from healtharchive.crawl.ledger import Ledger
 from healtharchive.crawl.visit import Visits
+from healtharchive.crawl.waiting import PoliteWaits
 from healtharchive.model.clock import Clock
 from healtharchive.model.orders import Counts, CrawlOrder, Report
 
@@ -55,6 +56,7 @@ class Engine:
         now = parts.clock.monotonic()
         self._committed_at = now
         self._reported_at = now
+        self._waits = PoliteWaits(parts.dispatch, parts.frontier, parts.paces, parts.clock)
 
     async def run(self) -> Ending:
         """Crawl until there is nothing left, a limit is reached, or somebody asks to stop.
@@ -238,7 +240,11 @@ class Engine:
         self._reported_at = now
         self._parts.guard_disk()
         counts = with_in_flight(self._parts.frontier.counts, len(self._active))
-        self._parts.report(Report("progress", counts=counts))
+        idle = not self._active and not self._asking and self._commit_task is None
+        waiting = self._waits.look(idle=idle)
+        self._parts.report(Report("progress", counts=counts, waiting=waiting))
+        if (note := self._waits.note()) is not None:
+            self._parts.report(note)
 
 
 def with_in_flight(counts: Counts, in_flight: int) -> Counts:

@@ -50,6 +50,16 @@ class HostPace:
             return float("inf")
         return max(0.0, self.next_start - now, self.blocked_until - now)
 
+    def why_it_waits(self, now: float) -> str:
+        """Who asked for the wait before the next request."""
+        if self.blocked_until > max(now, self.next_start):
+            return "it asked to be left alone so long (Retry-After)"
+        if self.delay > self.base_delay:
+            return "it struggles, and is asked more slowly"
+        if self.base_delay > self.politeness.delay_seconds:
+            return "its robots.txt asks for that delay (Crawl-delay)"
+        return "its source asks for that delay"
+
     def started(self, now: float) -> None:
         """A request to this host begins."""
         self.in_flight += 1

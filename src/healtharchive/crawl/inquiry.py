@@ -27,6 +27,7 @@ MOST_HOPS = 5
 ANSWER_BYTES = 1_000_000
 # What the crawl itself would not get over either; it tries again after anything else.
 HOPELESS = ("dns", "connect", "tls", "refused_address")
+CURES = {"refused_address": "If it is a site of your own, `--allow-private` lets this crawl there."}
 IGNORED = "robots.txt is ignored for this source"
 
 
@@ -63,7 +64,9 @@ async def follow_seed(
                 break
             raise HealthArchiveError(
                 f"{url} cannot be captured: {failure.detail}.",
-                "Correct the address, or try again when the site is there.",
+                CURES.get(
+                    failure.kind, "Correct the address, or try again when the site is there."
+                ),
             ) from failure
     return source
 

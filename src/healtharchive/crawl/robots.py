@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
 
 LIMIT_BYTES = 500 * 1024  # RFC 9309 §2.5
 MOST_RULES = 20_000
+LINE_END = re.compile(r"[\r\n]+")  # §2.2: no other character ends a line
+ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
+# Escaped they do not part a path, nor begin a query or an escape.
+KEPT_ESCAPES = b"/?%"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One Allow or Disallow line."""
+    """One Allow or Disallow line: `pieces` stand between its stars, `octets` is its length."""
 
     allow: bool
     text: str
+    pieces: tuple[bytes, ...]
+    anchored: bool
+    octets: int
+
+    @classmethod
+    def of(cls, allow: bool, text: str) -> Rule:
+        """The rule of a line. `*` and `$` are special as they are; escaped they are themselves."""
+        anchored = text.endswith("$")
+        written = (text[:-1] if anchored else text).split("*")
+        pieces = tuple(_normal(each) for each in written)
+        return cls(
+            allow, text, pieces, anchored, sum(map(len, pieces)) + len(pieces) - 1 + anchored
+        )
 
     def matches(self, path: bytes) -> bool:
         """Whether the rule's path pattern (`*`, `$`; §2.2.3) fits the path and query."""
-        pattern = _normal(self.text)
-        anchored = pattern.endswith(b"$")
-        parts = (pattern[:-1] if anchored else pattern).split(b"*")
-        return _glob(path, parts, anchored)
+        return _glob(path, self.pieces, self.anchored)
 
     def __str__(self) -> str:
         return f"{'Allow' if self.allow else 'Disallow'}: {self.text}"
@@ -55,8 +69,8 @@ class Robots:
         best: Rule | None = None
         for group in self._groups_for(agent):
             for rule in group.rules:
-                longer = best is None or len(rule.text) > len(best.text)
-                tie = best is not None and len(rule.text) == len(best.text) and rule.allow
+                longer = best is None or rule.octets > best.octets
+                tie = best is not None and rule.octets == best.octets and rule.allow
                 if (longer or tie) and rule.matches(path):
                     best = rule
         return (True, "no rule") if best is None else (best.allow, str(best))
@@ -101,7 +115,7 @@ def parse(status: int | None, body: bytes) -> Robots:
 
 def _lines(body: bytes) -> list[tuple[str, str]]:
     found = []
-    for line in body.decode("utf-8-sig", "replace").splitlines():
+    for line in LINE_END.split(body.decode("utf-8-sig", "replace")):
         name, colon, value = line.partition("#")[0].partition(":")
         if colon:
             found.append((name.strip().lower(), value.strip()))
@@ -115,7 +129,7 @@ def _add(group: Group, name: str, value: str) -> None:
         except ValueError:
             return
     elif value:  # an empty rule matches nothing
-        group.rules.append(Rule(name == "allow", value))
+        group.rules.append(Rule.of(name == "allow", value))
 
 
 def _path_and_query(url: str) -> bytes:
@@ -125,11 +139,16 @@ def _path_and_query(url: str) -> bytes:
 
 
 def _normal(path: str) -> bytes:
-    """Escapes undone but for the reserved characters, so that both spellings compare equal."""
-    return unquote_to_bytes(path.replace("%2F", "%252F").replace("%2f", "%252F"))
+    """Escapes undone but for those that make a difference, so that both spellings are equal."""
+    return ESCAPE.sub(_octet, path.encode("utf-8", "replace"))
 
 
-def _glob(path: bytes, parts: list[bytes], anchored: bool) -> bool:
+def _octet(escape: re.Match[bytes]) -> bytes:
+    octet = bytes((int(escape[1], 16),))
+    return escape[0].upper() if octet in KEPT_ESCAPES else octet
+
+
+def _glob(path: bytes, parts: tuple[bytes, ...], anchored: bool) -> bool:
     """Match the pieces between stars one after another: linear, whatever the pattern."""
     if not path.startswith(parts[0]):
         return False

@@ -34,7 +34,7 @@ class Segments:
 
     Names are unique by attempt: `PREFIX-a{fence}-{serial}.warc.gz`. After a restored database an
     attempt may get a token that was given before: a name that a file or the manifest has is passed
-    over.
+    over. A line of the manifest stays for good: a frontier that was lost does not take it along.
     """
 
     def __init__(self, frontier: Frontier, directory: Path, prefix: str) -> None:
@@ -101,25 +101,16 @@ class Segments:
         )
 
     def write_manifest(self) -> None:
-        """Write the manifest anew: one JSON line a sealed segment, replaced atomically."""
-        lines = [
-            json.dumps(
-                {
-                    "name": each.name,
-                    "size_bytes": each.size_bytes,
-                    "sha256": each.sha256,
-                    "records": each.records,
-                    "sealed_at": each.sealed_at,
-                    "fence": each.fence,
-                }
-            )
-            for each in self.sealed()
-        ]
+        """Write the manifest anew: one JSON line a sealed segment, replaced atomically.
+
+        Lines that the frontier knows nothing of are those of attempts before it: they come first.
+        """
+        lines = {**self._listed, **{each.name: _line(each) for each in self.sealed()}}
         path = self.directory / MANIFEST_NAME
         # The fence in the name keeps a stale attempt's half-written copy apart from ours.
         fresh = path.with_name(f"{MANIFEST_NAME}.a{self.frontier.fence}")
         with fresh.open("w", encoding="utf-8") as stream:
-            stream.writelines(line + "\n" for line in lines)
+            stream.writelines(line + "\n" for line in lines.values())
             stream.flush()
             os.fsync(stream.fileno())
         with self.frontier.fenced():
@@ -231,13 +222,27 @@ def _requeue(db: sqlite3.Connection, lost: Sequence[Span]) -> int:
     return requeued
 
 
-def _listed_in(manifest: Path) -> frozenset[str]:
-    """The names that a manifest has; none when it is not there."""
+def _line(sealed: SealedSegment) -> str:
+    """What the manifest says of a segment."""
+    return json.dumps(
+        {
+            "name": sealed.name,
+            "size_bytes": sealed.size_bytes,
+            "sha256": sealed.sha256,
+            "records": sealed.records,
+            "sealed_at": sealed.sealed_at,
+            "fence": sealed.fence,
+        }
+    )
+
+
+def _listed_in(manifest: Path) -> dict[str, str]:
+    """The lines that a manifest has, by the names in them; none when it is not there."""
     try:
         lines = manifest.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        return frozenset()
-    return frozenset(str(json.loads(line)["name"]) for line in lines)
+        return {}
+    return {str(json.loads(line)["name"]): line for line in lines}
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:

@@ -31,6 +31,7 @@ TOKEN = (
 )
 HREF = re.compile(r"""\bhref\s*=\s*["']([^"'<>]*)""", re.IGNORECASE)
 LOCATIONS = ("loc", "link")
+W3C_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d(?![0-9])")
 
 Entry = tuple[str, str | None]
 
@@ -63,6 +64,18 @@ def parse(body: bytes) -> Sitemap:
     text = text_of(data, None)
     root = ROOT.search(text)
     return _read_xml(text, root, problem) if root else _read_lines(text, problem)
+
+
+def newest_first(pages: tuple[Entry, ...]) -> list[Entry]:
+    """The entries by the day they say they changed, then those that name none, as they are listed.
+
+    A job that may only have so many pages has the newest ones of a site then.
+    """
+    return sorted(pages, key=lambda entry: _day(entry[1]), reverse=True)
+
+
+def _day(lastmod: str | None) -> str:
+    return lastmod[:10] if lastmod and W3C_DATE.match(lastmod) else ""
 
 
 def _read_xml(text: str, root: re.Match[str], problem: str) -> Sitemap:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from urllib.parse import quote, urljoin, urlsplit
 
 MAX_URL_CHARACTERS = 4096
@@ -51,8 +52,14 @@ def canonicalize(url: str, base: str | None = None) -> str | None:
 
 
 def _join(base: str, reference: str) -> str:
+    address, mark, query = reference.partition("?")
+    if "\\" in address:
+        address = address.replace("\\", "/")
+    # Browsers take any number of slashes for the two before a host (URL Standard, §4.4).
+    if address.startswith("///"):
+        address = "//" + address.lstrip("/")
     try:
-        return urljoin(base, reference.replace("\\", "/") if "\\" in reference else reference)
+        return urljoin(base, f"{address}{mark}{query}")
     except ValueError:
         return ""
 
@@ -81,12 +88,20 @@ def _host(host: str) -> str | None:
     if not name or any(character.isspace() or character in "%<>^|" for character in name):
         return None
     if ":" in name:
-        return f"[{name}]"
+        return _ipv6_host(name)
     if name.isascii():
         return name
     try:
         return name.encode("idna").decode("ascii").lower()
     except UnicodeError:
+        return None
+
+
+def _ipv6_host(address: str) -> str | None:
+    """The shortest spelling (RFC 5952), which all the others of an address lead to."""
+    try:
+        return f"[{IPv6Address(address).compressed}]"
+    except ValueError:
         return None
 
 

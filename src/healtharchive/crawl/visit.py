@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 
 from healtharchive.crawl.batch import PAGE_KINDS, Capture, Kind, QueuedUrl
 from healtharchive.crawl.cookies import CookieJar
+from healtharchive.crawl.dates import moment_of
 from healtharchive.crawl.discovery import Discovered, Discovery
 from healtharchive.crawl.ending import Ending
 from healtharchive.crawl.enrichment import (
@@ -349,11 +349,8 @@ class Visits:
         value = header_value(exchange, "retry-after").strip()
         if value.isascii() and value.isdigit():
             return float(value[:9])
-        try:
-            moment = parsedate_to_datetime(value)
-            return max(0.0, (moment - self.clock.now()).total_seconds())
-        except (TypeError, ValueError):
-            return None
+        moment = moment_of(value)
+        return max(0.0, (moment - self.clock.now()).total_seconds()) if moment else None
 
 
 def why_again(exchange: Exchange) -> str:

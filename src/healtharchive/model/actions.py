@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
 
 from healtharchive.model.tables import actions
+from healtharchive.model.tables_operation import retired_actions
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 APPLIED = "applied"
 FAILED = "failed"
 REFUSED = "refused"
+RECOVER = "recover"
+
+# How many there were by (subject, what, outcome, target); that target is empty of all but repairs.
+Counted = Counter[tuple[str, str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +122,37 @@ def _last(
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found
+
+
+def actions_ever(connection: Connection) -> Counted:
+    """How many there ever were, those that were retired counted in."""
+    return _counted(connection) + _retired(connection)
+
+
+def note_retired_actions(connection: Connection, ids: Sequence[int]) -> None:
+    """These are deleted in this transaction: they stay counted."""
+    known = _retired(connection)
+    for key, number in _counted(connection, actions.c.id.in_(ids)).items():
+        columns = dict(zip(("subject", "what", "outcome", "target"), key, strict=True))
+        same = [retired_actions.c[name] == value for name, value in columns.items()]
+        if key in known:
+            more = retired_actions.c.number + number
+            connection.execute(update(retired_actions).where(*same).values(number=more))
+        else:
+            connection.execute(insert(retired_actions).values(**columns, number=number))
+
+
+def _counted(connection: Connection, *conditions: ColumnElement[bool]) -> Counted:
+    repairs = (actions.c.subject == "target") & (actions.c.what == RECOVER)
+    repaired = case((repairs, actions.c.subject_id), else_="").label("target")
+    kinds = (actions.c.subject, actions.c.what, actions.c.outcome, repaired)
+    one = select(*kinds).where(*conditions).subquery().c
+    query = select(one.subject, one.what, one.outcome, one.target, func.count()).group_by(
+        one.subject, one.what, one.outcome, one.target
+    )
+    return Counter({tuple(key): int(number) for *key, number in connection.execute(query)})
+
+
+def _retired(connection: Connection) -> Counted:
+    rows = connection.execute(select(retired_actions))
+    return Counter({tuple(key): int(number) for *key, number in rows})

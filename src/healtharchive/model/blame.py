@@ -51,6 +51,9 @@ ERRNO_TABLE: dict[int, tuple[Blame, str, bool]] = {
     errno.EDQUOT: (Blame.HOST, "disk quota exceeded", True),
     errno.EACCES: (Blame.HOST, "not writable", True),
     errno.EPERM: (Blame.HOST, "not permitted", True),
+    # No directory can be made where a file is, and no segment takes the name that another file has:
+    # a person moves that file away. The target is well, and more tries are of no use.
+    errno.EEXIST: (Blame.HOST, "a file is in the way", True),
     errno.EMFILE: (Blame.HOST, "too many open files", False),
     errno.ENFILE: (Blame.HOST, "too many open files", False),
     errno.ENOMEM: (Blame.HOST, "out of memory", False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,13 +97,14 @@ def create_campaign(
     *,
     jobs_root: str,
     actor: Actor,
-    sources: Sequence[str] = (),
+    sources: Collection[str],
     retry_budget: int = DEFAULT_RETRY_BUDGET,
 ) -> tuple[Campaign, list[Job]]:
     """The campaign and the jobs this call added to it: one a source, in the sources' order.
 
     Asking again adds only what is missing, so it may be asked any number of times. `sources` are
-    codes; none means every enabled source.
+    codes: the database also knows what `healtharchive crawl URL` made, which belongs to no edition
+    unless it is named.
     """
     campaign = _find_or_add(database, connection, kind, year, actor)
     chosen = _chosen(connection, sources)
@@ -170,8 +171,8 @@ def _obstacle(job: Job) -> Obstacle | None:
     detail = job.parked_reason or (job.last_error if job.status in _FAULTY else None)
     if detail:
         reason = f"{reason}: {detail}"
-    if job.not_before is not None:
-        reason = f"{reason} (not before {job.not_before:%Y-%m-%dT%H:%M:%SZ})"
+    if job.due_at is not None:
+        reason = f"{reason} (not before {job.due_at:%Y-%m-%dT%H:%M:%SZ})"
     return Obstacle(job.id, job.source, job.status, reason)
 
 
@@ -190,7 +191,7 @@ _FLAWED: Mapping[Quality, str] = {
 _FAULTY = (JobStatus.RETRYABLE, JobStatus.FAILED, JobStatus.INDEX_FAILED)
 
 
-def _chosen(connection: Connection, codes: Sequence[str]) -> list[SourceDefinition]:
+def _chosen(connection: Connection, codes: Collection[str]) -> list[SourceDefinition]:
     known = list_sources(connection)
     missing = sorted(set(codes) - {source.code for source in known})
     if missing:
@@ -198,7 +199,7 @@ def _chosen(connection: Connection, codes: Sequence[str]) -> list[SourceDefiniti
             f"There is no source '{missing[0]}'.",
             "`healtharchive source list` shows those there are.",
         )
-    chosen = [source for source in known if not codes or source.code in codes]
+    chosen = [source for source in known if source.code in codes]
     if not chosen:
         raise BadInput(
             "There is no source to capture.", "Add one with `healtharchive source add FILE`."

@@ -13,14 +13,24 @@ from healtharchive.model import wire
 from healtharchive.model.actions import COLUMNS, REFUSED, Action
 from healtharchive.model.copies import ON_DISK, CopyState
 from healtharchive.model.journal import Event, event_of
+from healtharchive.model.local_readings import is_bad
 from healtharchive.model.reader_reports import ReportState
 from healtharchive.model.services import Process, Service
 from healtharchive.model.source import SourceDefinition
-from healtharchive.model.states import JobEvent, JobStatus, SegmentState, TargetEvent
+from healtharchive.model.states import (
+    HELD,
+    JobEvent,
+    JobStatus,
+    SegmentState,
+    TargetEvent,
+    TargetState,
+)
 from healtharchive.model.tables import (
+    SHOWN,
     actions,
     archive_jobs,
     attempts,
+    captures,
     copies,
     events,
     reader_reports,
@@ -29,9 +39,16 @@ from healtharchive.model.tables import (
     targets,
 )
 from healtharchive.model.tables_operation import services
+from healtharchive.model.target import SPOOL
 
 TALK = ("alert", "people", "heartbeat")  # what tells of things; actions are what changes them
 LONGEST_PID = 10  # digits
+DUE_FOR_WORKERS = (
+    JobStatus.QUEUED,
+    JobStatus.PARKED,
+    JobStatus.RETRYABLE,
+    JobStatus.COMPLETED,
+)  # at once, or at their time
 # What begins a job's present wait: before it, the wait was another one.
 BEGINNINGS = ("created", "resume", "retry", "reindex")
 
@@ -102,8 +119,29 @@ def definitions_of(connection: Connection, codes: Iterable[str]) -> dict[str, So
 
 def count_waiting(connection: Connection) -> int:
     """How many jobs a worker has to do, now or at their time."""
-    waiting = (JobStatus.QUEUED, JobStatus.PARKED, JobStatus.RETRYABLE, JobStatus.COMPLETED)
-    query = select(func.count()).where(archive_jobs.c.status.in_(waiting))
+    query = select(func.count()).where(archive_jobs.c.status.in_(DUE_FOR_WORKERS))
+    return int(connection.execute(query).scalar_one())
+
+
+def jobs_for_workers(connection: Connection, now: datetime) -> int:
+    """How many jobs a worker could get on with now: due, or held by one; no target of theirs open.
+
+    What waits for a dead target is none of them: a worker could do nothing about it.
+    """
+    jobs = archive_jobs.c
+    crawls = jobs.status.not_in((JobStatus.COMPLETED, JobStatus.INDEXING))
+    needed = or_(
+        targets.c.name == jobs.target,
+        targets.c.name == jobs.hot_path,
+        and_(targets.c.name == SPOOL, crawls),
+    )
+    blocked = exists(
+        select(targets.c.id).where(needed, targets.c.state == TargetState.OPEN)
+    ).correlate(archive_jobs)
+    due = and_(
+        jobs.status.in_(DUE_FOR_WORKERS), or_(jobs.not_before.is_(None), jobs.not_before <= now)
+    )
+    query = select(func.count()).where(or_(due, jobs.status.in_(HELD)), ~blocked)
     return int(connection.execute(query).scalar_one())
 
 
@@ -117,11 +155,17 @@ def jobs_to_index(connection: Connection, limit: int) -> list[int]:
 
 
 def oldest_uncompared(connection: Connection) -> datetime | None:
-    """When the first of those jobs was indexed whose pages nobody has compared at all."""
+    """When the first of those jobs was indexed that have captures which nobody has compared.
+
+    Also of one that was compared and has grown since.
+    """
     jobs = archive_jobs.c
-    query = select(func.min(jobs.indexed_at)).where(
-        jobs.status == JobStatus.INDEXED, jobs.compared_upto == 0, jobs.captures_written > 0
-    )
+    behind = exists(
+        select(captures.c.id).where(
+            captures.c.job_id == jobs.id, captures.c.id > jobs.compared_upto, SHOWN
+        )
+    ).correlate(archive_jobs)
+    query = select(func.min(jobs.indexed_at)).where(jobs.status == JobStatus.INDEXED, behind)
     return _moment(connection, query)
 
 
@@ -156,7 +200,8 @@ def oldest_proof(connection: Connection, target: str) -> datetime | None:
 def lost_segments(connection: Connection, limit: int) -> list[str]:
     """Segments of which no good copy is left on any target that is still declared.
 
-    A segment that a job wrote straight to a target is lost when it was found to be bad there.
+    A segment that a job wrote straight to a target is lost when it was found to be bad there; one
+    that is on the local disk, when it was found to be bad here.
     """
     good = exists(
         select(copies.c.id)
@@ -175,7 +220,7 @@ def lost_segments(connection: Connection, limit: int) -> list[str]:
         select(segments.c.name)
         .select_from(segments.join(archive_jobs))
         .where(
-            or_(segments.c.state == SegmentState.RELEASED, bad_where_written),
+            or_(segments.c.state == SegmentState.RELEASED, bad_where_written, is_bad()),
             ~good,
         )
         .order_by(segments.c.id)

@@ -1,9 +1,10 @@
-"""What ends on a day: certificates, as the steward saw them last, and tokens."""
+"""What ends on a day: certificates and keys, as the steward saw them last, and tokens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
@@ -12,6 +13,9 @@ from healtharchive.model.tables_operation import tokens
 from healtharchive.model.told import last_of_each
 
 SUBJECT = "expiry"
+KEY: Final = "key"
+KNOWN_HOSTS: Final = "known hosts file"
+SSH_CERTIFICATE: Final = "ssh certificate"
 SEEN, UNSEEN, UNWATCHED = "seen", "unseen", "unwatched"
 TOLD_LATELY = timedelta(days=7)  # what is still watched is told of every day
 UNSEEN_PATIENCE = timedelta(hours=2)  # two more looks: its server may just have been restarted
@@ -20,10 +24,11 @@ ENDED_LATELY = timedelta(days=7)  # whoever used a token that ended has noticed 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """A certificate or a token. `ends_at` is None while nobody could look at it even once.
+    """A certificate, a key or a token.
 
-    `unseen_since` is when it could not be looked at first since it was seen last, for the reason
-    `trouble`; None while it can be.
+    `ends_at` is None for what does not end, or could not be looked at even once. `unseen_since` is
+    when it could not be looked at, or was not as it should be, first since all was well with it,
+    for the reason `trouble`; None while it is.
     """
 
     kind: str
@@ -54,11 +59,11 @@ class Expiry:
 
 
 def expiries(connection: Connection, now: datetime) -> list[Expiry]:
-    """Every certificate that is watched, and every token that ends and is not revoked."""
-    return [*_certificates(connection, now), *_tokens(connection, now)]
+    """What is watched and ends or is in trouble, and every token that ends and is not revoked."""
+    return [*_watched(connection, now), *_tokens(connection, now)]
 
 
-def _certificates(connection: Connection, now: datetime) -> list[Expiry]:
+def _watched(connection: Connection, now: datetime) -> list[Expiry]:
     seen = last_of_each(connection, SUBJECT, (SEEN,))
     unseen_since = _unseen_since(connection)
     found = []
@@ -66,14 +71,18 @@ def _certificates(connection: Connection, now: datetime) -> list[Expiry]:
         if last.what == UNWATCHED or now - last.at > TOLD_LATELY:
             continue
         kind, _, name = thing.partition(":")
-        end = seen[thing].evidence.get("ends_at") if thing in seen else None
-        ends_at = datetime.fromisoformat(end) if isinstance(end, str) else None
+        good = seen[thing].evidence if thing in seen else {}
+        ends_at, began_at = _moment(good.get("ends_at")), _moment(good.get("began_at"))
         if last.what == UNSEEN:
             since = unseen_since[thing]
-            found.append(Expiry(kind, name, ends_at, unseen_since=since, trouble=last.why))
+            found.append(Expiry(kind, name, ends_at, began_at, since, last.why))
         elif ends_at is not None:
-            found.append(Expiry(kind, name, ends_at))
+            found.append(Expiry(kind, name, ends_at, began_at))
     return found
+
+
+def _moment(text: Any) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
 
 
 def _unseen_since(connection: Connection) -> dict[str, datetime]:

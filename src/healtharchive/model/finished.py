@@ -10,14 +10,13 @@ from healtharchive.model.states import JobStatus
 from healtharchive.model.tables import archive_jobs
 
 
-def container_jobs_finished(
+def jobs_finished(
     connection: Connection, since: datetime, before: datetime
 ) -> list[tuple[int, str, str | None]]:
-    """(number, output directory, target) of each container crawl that was indexed in that time."""
+    """(number, output directory, target) of each crawl that was indexed in that time."""
     query = (
         select(archive_jobs.c.id, archive_jobs.c.output_dir, archive_jobs.c.target)
         .where(
-            archive_jobs.c.engine == "container",
             archive_jobs.c.status == JobStatus.INDEXED,
             archive_jobs.c.indexed_at >= since,
             archive_jobs.c.indexed_at < before,

@@ -18,7 +18,7 @@ from healtharchive.model.errors import BadInput, LeaseLost, NotFound
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.orders import Counts
 from healtharchive.model.sources import get_source, source_id
-from healtharchive.model.states import JOB_TRANSITIONS, JobEvent, JobStatus, Quality, step
+from healtharchive.model.states import HELD, JOB_TRANSITIONS, JobEvent, JobStatus, Quality, step
 from healtharchive.model.tables import BIGGEST_ID, archive_jobs, campaigns, sources, targets
 from healtharchive.model.target import SPOOL
 
@@ -82,6 +82,15 @@ class Job:
     def settled(self) -> bool:
         """Whether nothing happens to it any more unless a person asks."""
         return self.status in SETTLED
+
+    @property
+    def due_at(self) -> datetime | None:
+        """Until when it waits: for its next try, or while it runs, politely; None when it does not.
+
+        A running crawl keeps the moment at which its last polite wait was over.
+        """
+        got_on = self.status in HELD and self.parked_reason is None
+        return None if got_on else self.not_before
 
 
 # The columns that a record takes as they are; the others come from joins or are put together.

@@ -6,6 +6,9 @@ FRONTIER_NAME = "frontier.sqlite"
 WARCS_NAME = "warcs"
 MANIFEST_NAME = "manifest.jsonl"
 CDX_NAME = "cdx"
+# Beside the frontier: what the crawl says, and what a container engine's crawler does.
+CRAWL_LOG_NAME = "crawl.log"
+CRAWLER_LOG_NAME = "crawler.log"
 
 
 def cdxj_name(segment_name: str) -> str:

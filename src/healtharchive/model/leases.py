@@ -35,7 +35,14 @@ from healtharchive.model.target import SPOOL
 
 CLAIM_EVENT = {Work.CRAWL: JobEvent.CLAIM, Work.INDEX: JobEvent.CLAIM_INDEX}
 RELEASE_WINDOW = timedelta(minutes=10)  # so long after a target's recovery its jobs come one by one
-NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "requested_stop": None}
+NO_LEASE: dict[str, Any] = {
+    "lease_owner": None,
+    "lease_expires_at": None,
+    "requested_stop": None,
+    # A crawl that waited politely left them: only who parks the job now sets them again.
+    "not_before": None,
+    "parked_reason": None,
+}
 
 
 @dataclass(frozen=True, slots=True)

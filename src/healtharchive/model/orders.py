@@ -86,8 +86,17 @@ class SealedSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A polite wait: until then nothing can be fetched, and this host's wish is the next to end."""
+
+    host: str
+    until: str  # ISO 8601, UTC
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """One line from a child to its parent.
+    """One line from a child to its parent. `waiting` holds until the next report with counts.
 
     kind `started`, `progress`, `segment`, `note`, or `end`. The last line is `end`, with
     `outcome`: complete, limit (see `reason`), stopped, infra, failed, fenced.
@@ -95,6 +104,7 @@ class Report:
 
     kind: Literal["started", "progress", "segment", "note", "end"]
     counts: Counts | None = None
+    waiting: Wait | None = None
     segment: SealedSegment | None = None
     outcome: Literal["", "complete", "limit", "stopped", "infra", "failed", "fenced"] = ""
     blame: str = ""

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from healtharchive.model.database import Database
-from healtharchive.model.journal import Actor, record
+from healtharchive.model.journal import Actor, legible, record
 from healtharchive.model.leases import check_fence, lease_lost
-from healtharchive.model.orders import Counts, SealedSegment
+from healtharchive.model.orders import Counts, SealedSegment, Wait
 from healtharchive.model.tables import archive_jobs, segments
 
 
@@ -51,6 +51,30 @@ def note_counts(
     )
     if changed.rowcount != 1:
         raise lease_lost(job_id, fence)
+
+
+def note_wait(
+    database: Database, connection: Connection, job_id: int, fence: int, wait: Wait | None
+) -> None:
+    """Write for whom and until when an attempt waits politely; with None, that it does not now.
+
+    The columns are those of a job that is parked; what is left of them after the wait is when it
+    was over. LeaseLost when the token is no longer the job's.
+    """
+    check_fence(connection, job_id, fence)
+    jobs = archive_jobs.c
+    row = connection.execute(select(jobs.not_before).where(jobs.id == job_id)).one()
+    if wait is not None:
+        until: datetime | None = datetime.fromisoformat(wait.until)
+    else:
+        known = row.not_before is not None
+        until = min(row.not_before, database.now(connection)) if known else None
+    reason = None if wait is None else legible(f"waits politely for {wait.host}: {wait.reason}")
+    connection.execute(
+        update(archive_jobs)
+        .where(jobs.id == job_id, jobs.fence == fence)
+        .values(not_before=until, parked_reason=reason)
+    )
 
 
 def note_segments(

@@ -18,7 +18,10 @@ from healtharchive.model.target import SPOOL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningCrawl:
-    """One crawl and the attempt that runs it. `sick_target` is one it needs that is not well."""
+    """One crawl and the attempt that runs it. `sick_target` is one it needs that is not well.
+
+    `waits_until` is when its newest polite wait ends, or ended; None when it had none.
+    """
 
     job_id: int
     fence: int
@@ -26,6 +29,7 @@ class RunningCrawl:
     engine: str
     started_at: datetime  # the attempt
     progress_at: datetime | None
+    waits_until: datetime | None
     lease_expires_at: datetime | None
     requested_stop: str | None
     sick_target: bool
@@ -41,6 +45,7 @@ def running_crawls(connection: Connection, now: datetime) -> list[RunningCrawl]:
             jobs.fence,
             jobs.engine,
             jobs.progress_at,
+            jobs.not_before,
             jobs.lease_expires_at,
             jobs.requested_stop,
             sources.c.definition,
@@ -64,6 +69,7 @@ def _running(row: Row[Any]) -> RunningCrawl:
         engine=row.engine,
         started_at=row.started_at,
         progress_at=row.progress_at,
+        waits_until=row.not_before,
         lease_expires_at=row.lease_expires_at,
         requested_stop=row.requested_stop,
         sick_target=bool(row.sick),

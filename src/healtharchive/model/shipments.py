@@ -39,12 +39,16 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file on the target that is to be had again at the local path `destination`."""
+    """A file on the target that is to be had again at the local path `destination`.
+
+    Without `make_directory` it is only brought to a directory that is there.
+    """
 
     name: str
     size_bytes: int
     sha256: str
     destination: str
+    make_directory: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def standing(database: Database, connection: Connection, living_seconds: float) 
     now = database.now(connection)
     return Standing(
         now=now,
-        jobs=jobs_standing(connection),
+        jobs=jobs_standing(connection, now),
         storage=storage_standing(connection),
         operation=operation_standing(connection, now, living_seconds),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, select
 
-from healtharchive.model.condition import oldest_uncompared
+from healtharchive.model.condition import jobs_for_workers, oldest_uncompared
 from healtharchive.model.jobs import SETTLED
 from healtharchive.model.states import JobStatus, Quality
 from healtharchive.model.tables import archive_jobs, attempts, campaigns, sources
@@ -107,6 +107,7 @@ class JobsStanding:
     spent: Mapping[str, Spent]  # by source
     captures: int
     uncompared_since: datetime | None  # the oldest indexed job that waits to be compared
+    for_workers: int  # that a worker could get on with now
     campaigns: Sequence[CampaignStanding]
 
     @property
@@ -115,7 +116,7 @@ class JobsStanding:
         return [each for each in self.unsettled if each.status is JobStatus.RUNNING]
 
 
-def jobs_standing(connection: Connection) -> JobsStanding:
+def jobs_standing(connection: Connection, now: datetime) -> JobsStanding:
     """How jobs and campaigns stand now."""
     captured = select(func.coalesce(func.sum(archive_jobs.c.captures_written), 0))
     return JobsStanding(
@@ -125,6 +126,7 @@ def jobs_standing(connection: Connection) -> JobsStanding:
         spent=_spent(connection),
         captures=int(connection.execute(captured).scalar_one()),
         uncompared_since=oldest_uncompared(connection),
+        for_workers=jobs_for_workers(connection, now),
         campaigns=_campaigns(connection),
     )
 

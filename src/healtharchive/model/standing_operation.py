@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, func, select
 
+from healtharchive.model.actions import actions_ever
 from healtharchive.model.alerts import AlertState
 from healtharchive.model.condition import open_reports
 from healtharchive.model.expiries import Expiry, expiries
@@ -22,12 +23,12 @@ from healtharchive.model.services import (
     open_holds,
     processes,
 )
-from healtharchive.model.tables import actions, events
+from healtharchive.model.tables import events
 from healtharchive.model.tables_operation import alerts, measures, services
 from healtharchive.model.target import SPOOL
 from healtharchive.model.told import last_of_each
 
-RECOVER = "recover"
+RUN = "run"  # the service of a process that works on one job
 SPOOL_MEASURES = ("spool_used_percent", "spool_free_bytes", "spool_total_bytes")
 
 
@@ -74,6 +75,7 @@ class OperationStanding:
     """
 
     services: Mapping[Service, ServiceStanding]
+    runs: int  # living processes that work on one job each, beside the workers
     rounds: Sequence[Round]
     alerts: Mapping[tuple[str, str], int]
     actions: Mapping[tuple[str, str, str, str], int]
@@ -95,11 +97,13 @@ def operation_standing(
     tried = _database_events(connection)
     tests = restore_tests(connection)
     drift = last_of_each(connection, "drift", ("found", "over"))
+    living = _living(connection, now, living_seconds)
     return OperationStanding(
-        services=_services(connection, now, living_seconds),
+        services=_services(connection, living, now),
+        runs=sum(each.service == RUN for each in living),
         rounds=list_rounds(connection),
         alerts=_alerts(connection),
-        actions=_actions(connection),
+        actions=actions_ever(connection),
         events=int(connection.execute(newest).scalar_one()),
         backup=_tried(tried, "backup"),
         restore=_restore(tests),
@@ -114,11 +118,14 @@ def operation_standing(
 # -- services ------------------------------------------------------------------------------
 
 
-def _services(
-    connection: Connection, now: datetime, living_seconds: float
-) -> dict[Service, ServiceStanding]:
+def _living(connection: Connection, now: datetime, living_seconds: float) -> list[Process]:
     heard_since = now - timedelta(seconds=living_seconds)
-    living = [each for each in processes(connection) if each.beat_at >= heard_since]
+    return [each for each in processes(connection) if each.beat_at >= heard_since]
+
+
+def _services(
+    connection: Connection, living: Sequence[Process], now: datetime
+) -> dict[Service, ServiceStanding]:
     newest = func.max(services.c.beat_at).label("beat_at")
     query = select(services.c.service, newest).group_by(services.c.service)
     beats = {row.service: row.beat_at for row in connection.execute(query)}
@@ -165,21 +172,6 @@ def _alerts(connection: Connection) -> dict[tuple[str, str], int]:
     )
     rows = connection.execute(query.group_by(alerts.c.name, alerts.c.severity))
     return {(name, severity): int(count) for name, severity, count in rows}
-
-
-def _actions(connection: Connection) -> dict[tuple[str, str, str, str], int]:
-    """By (subject, what, outcome, target); the last is empty of all but repairs of targets."""
-    repairs = (actions.c.subject == "target") & (actions.c.what == RECOVER)
-    repaired = case((repairs, actions.c.subject_id), else_="").label("target")
-    kinds = (actions.c.subject, actions.c.what, actions.c.outcome, repaired)
-    one = select(*kinds).subquery().c
-    query = select(one.subject, one.what, one.outcome, one.target, func.count()).group_by(
-        one.subject, one.what, one.outcome, one.target
-    )
-    return {
-        (subject, what, outcome, target): int(number)
-        for subject, what, outcome, target, number in connection.execute(query)
-    }
 
 
 # -- what the journal says -----------------------------------------------------------------

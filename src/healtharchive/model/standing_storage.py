@@ -10,8 +10,10 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from healtharchive.model.condition import lost_segments
 from healtharchive.model.copies import ON_DISK, CopyState
+from healtharchive.model.local_readings import bad_local, oldest_local_reading
 from healtharchive.model.states import TargetState
 from healtharchive.model.tables import archive_jobs, copies, segments, targets
+from healtharchive.model.target import SPOOL
 
 MOST_LOST = 1000  # counted; whoever lost more knows
 
@@ -58,6 +60,8 @@ class Unshipped:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageStanding:
     """`segments` by state, `copies` by (target, state), the others by target.
+
+    The spool's are the local files; of its `copies` there are only the bad ones.
 
     `unverified_bytes` are of sealed files of which no target has a good copy; `lost_segments` are
     those that nobody has any more, up to MOST_LOST. `unread_since` is when the copy that nobody has
@@ -129,7 +133,8 @@ def _copies(connection: Connection) -> dict[tuple[str, str], Amount]:
         .join(segments, segments.c.id == copies.c.segment_id)
         .group_by(copies.c.target, copies.c.state)
     )
-    return {
+    bad = {(SPOOL, found): Amount(*amount) for found, amount in bad_local(connection).items()}
+    return bad | {
         (target, state): Amount(count, int(total))
         for target, state, count, total in connection.execute(query)
     }
@@ -190,4 +195,5 @@ def _unread_since(connection: Connection) -> dict[str, datetime]:
         .where(copies.c.state == CopyState.VERIFIED, targets.c.declared)
         .group_by(copies.c.target)
     )
-    return {target: at for target, at in connection.execute(query) if at is not None}
+    found = [*connection.execute(query), (SPOOL, oldest_local_reading(connection))]
+    return {target: at for target, at in found if at is not None}

@@ -212,6 +212,7 @@ actions = Table(
     Column("seconds", Float, nullable=False, server_default=text("0")),
     Column("event_id", Id, ForeignKey("events.id")),
     Index("ix_actions_recent", "subject", "subject_id", "what", "at"),
+    Index("ix_actions_event_id", "event_id"),
 )
 
 segments = Table(
@@ -230,6 +231,9 @@ segments = Table(
     Column("sealed_at", UtcDateTime),
     Column("indexed_at", UtcDateTime),
     Column("unreadable_records", Integer, nullable=False, default=0),
+    # The local file: when all of it was last read again, and what was wrong with it then.
+    Column("local_read_at", UtcDateTime),  # null: not since its seal
+    Column("local_finding", String(16)),  # differs or gone; null: nothing
     Index("ix_segments_job_id", "job_id"),
 )
 
@@ -392,4 +396,5 @@ events = Table(
     Column("caused_by", Id, ForeignKey("events.id")),
     Index("ix_events_subject", "subject", "subject_id", "id"),
     Index("ix_events_at", "at"),
+    Index("ix_events_caused_by", "caused_by"),
 )

@@ -25,6 +25,7 @@ __all__ = [
     "metadata",
     "progress_samples",
     "reconcilers",
+    "retired_actions",
     "service_holds",
     "services",
     "tokens",
@@ -128,6 +129,17 @@ measures = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("value", Float, nullable=False),
     UniqueConstraint("name", "subject", "at"),
+)
+
+# How many actions were moved to files: what is counted from the beginning goes on from there.
+retired_actions = Table(
+    "retired_actions",
+    metadata,
+    Column("subject", String(32), primary_key=True),
+    Column("what", String(64), primary_key=True),
+    Column("outcome", String(16), primary_key=True),
+    Column("target", String(128), primary_key=True),  # of a repair; empty of all others
+    Column("number", BigInteger, nullable=False),
 )
 
 # Who may use the admin API and the operations pages. The token itself is nowhere.

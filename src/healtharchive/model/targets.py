@@ -51,7 +51,6 @@ class Target:
     evidence: Mapping[str, Any]
     last_apply_at: datetime | None
     apply_streak: int
-    alerted_at: datetime | None
 
 
 _PLAIN = tuple(

@@ -1,6 +1,7 @@
 """Tokens: who may use the operations pages and the admin API, for what, and until when.
 
 The token itself is nowhere: only its SHA-256 is kept, which is enough for 256 random bits.
+No backup has them: one that was revoked since would be good again once it is restored.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, delete, inspect, or_, select, update
 
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput, NotFound
@@ -170,6 +171,12 @@ def revoke_token(
         raise BadInput(f"Token '{name}' is revoked already.", LISTED)
     _record(connection, now, before, "revoked", why, actor)
     return get_token(connection, name)
+
+
+def forget_tokens(connection: Connection) -> None:
+    """Take every token out of a copy of a database; one may be older than this table."""
+    if inspect(connection).has_table(tokens.name):
+        connection.execute(delete(tokens))
 
 
 def note_use(database: Database, token: Token, now: datetime, *, actor: Actor) -> None:

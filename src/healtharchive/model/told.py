@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Row, func, select
 
 from healtharchive.model.tables import events
 
+HELD = "held"  # of a target: nothing automatic mends it, and why not
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

@@ -30,9 +30,10 @@ from healtharchive.model.collection import (
 from healtharchive.model.errors import NotFound
 from healtharchive.warc.wacz import Layout, Part, Placed
 from healtharchive.warc.wacz_holes import Holes, holes_of
+from healtharchive.warc.wacz_places import size_of_all
 
 LAYOUT_NAME = "layout.json"
-FORM = 2  # raise it when the same collection is to become another WACZ
+FORM = 3  # raise it when the same collection is to become another WACZ
 STATE_CHARS = 32
 LONGEST_NAME = 100
 NO_HOLES = holes_of(())
@@ -122,12 +123,18 @@ def is_whole(directory: Path, layout: Layout) -> bool:
     try:
         (directory / LAYOUT_NAME).stat()
         return all(
-            (directory / part.derived).stat().st_size == part.offset + part.length
+            _size(directory, part) == part.offset + part.length
             for part in layout.parts
-            if part.derived
+            if part.derived or part.places
         )
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
+
+
+def _size(directory: Path, part: Part) -> int:
+    if part.places:
+        return size_of_all(directory / part.places)
+    return (directory / part.derived).stat().st_size
 
 
 def layout_json(layout: Layout) -> bytes:
@@ -138,6 +145,8 @@ def layout_json(layout: Layout) -> bytes:
             parts.append(("segment", part.length, part.segment, part.offset))
         elif part.derived:
             parts.append(("derived", part.length, part.derived, part.offset))
+        elif part.places:
+            parts.append(("places", part.length, part.places, part.offset))
         else:
             parts.append(("literal", part.length, base64.b64encode(part.literal).decode(), 0))
     placed = [(each.name, each.start, each.size_bytes, each.sha256) for each in layout.entries]
@@ -149,4 +158,6 @@ def _part(kind: str, length: int, what: str, offset: int) -> Part:
         return Part(length, segment=what, offset=offset)
     if kind == "derived":
         return Part(length, derived=what, offset=offset)
+    if kind == "places":
+        return Part(length, places=what, offset=offset)
     return Part(length, base64.b64decode(what))

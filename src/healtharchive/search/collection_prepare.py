@@ -41,11 +41,11 @@ from healtharchive.search.collection import (
     look,
 )
 from healtharchive.search.collection_index import lines_of, merged
+from healtharchive.search.collection_originals import PLACES_NAME, Originals, place_originals
 from healtharchive.search.collection_states import publish, scratch_in, tidy
 from healtharchive.search.segment_bytes import Stretch, read_stretch
-from healtharchive.search.stored import Stored, find
+from healtharchive.search.stored import Stored
 from healtharchive.warc import wacz
-from healtharchive.warc.cdxj import cdxj_lines
 from healtharchive.warc.reader import read_records
 from healtharchive.warc.wacz import Entry, Layout, Part
 from healtharchive.warc.wacz_holes import Holes
@@ -60,7 +60,6 @@ from healtharchive.warc.wacz_package import (
     page_lines,
 )
 
-ORIGINALS_NAME = "originals.warc.gz"
 FIRST_PAGES = 1000  # replayweb.page loads the whole first list before it shows anything
 BEAT_SECONDS = 1.0
 MOST_THINKING_SECONDS = 1800.0  # a database that has no answer by then has none
@@ -125,8 +124,8 @@ class _Making:
         entries = [self._segment(each) for each in self._collection.segments]
         originals = self._originals()
         if originals is not None:
-            entries.append(originals)
-        entries += self._index(originals is not None)
+            entries.append(originals.entry)
+        entries += self._index(originals.lines if originals is not None else [])
         entries += self._pages()
         package_json = package(self._about(), entries)
         for name, data in (
@@ -201,38 +200,24 @@ class _Making:
                 f"`healtharchive verify --job {segment.job_id}` names the damage.",
             )
 
-    def _originals(self) -> Entry | None:
+    def _originals(self) -> Originals | None:
         """What revisits of the collection refer to and another job has; None when nothing is."""
-        with self._writing(ORIGINALS_NAME) as stream, self._database.read() as connection:
-            found = originals_elsewhere(connection, self._collection.name)
-            for each in _begun(found, self._watch):
-                copies = copies_of(connection, each.segment)
-                stored = Stored(each.path, each.offset, each.length, copies)
-                start = stream.tell()
-                self._require_space(each.length)
-                try:
-                    for piece in find(stored).raw():
-                        stream.write(piece)
-                        self._watch(len(piece))
-                except (FileNotFoundError, BadInput):  # lost: its revisits stay orphans
-                    stream.seek(start)
-                    stream.truncate()
-        path = self._scratch / ORIGINALS_NAME
-        if path.stat().st_size:
-            return self._derived(wacz.ARCHIVE + ORIGINALS_NAME, ORIGINALS_NAME)
-        path.unlink()
-        return None
+        with self._writing(PLACES_NAME) as places, self._database.read() as connection:
+            found = _begun(originals_elsewhere(connection, self._collection.name), self._watch)
+            originals = place_originals(connection, found, places, self._watch)
+        if originals is None:
+            (self._scratch / PLACES_NAME).unlink()
+        return originals
 
     # -- index and pages ---------------------------------------------------------------------
 
-    def _index(self, with_originals: bool) -> list[Entry]:
+    def _index(self, of_originals: list[bytes]) -> list[Entry]:
         sources: list[Iterable[bytes]] = [
             self._watched(lines_of(each, self._holes.get(each.name, NO_HOLES)))
             for each in self._collection.segments
         ]
-        if with_originals:
-            found = self._watched(cdxj_lines(self._scratch / ORIGINALS_NAME))
-            sources.append(sorted(line.to_text().encode() + b"\n" for line in found))
+        if of_originals:
+            sources.append(of_originals)
         with self._writing("index.cdx.gz") as index, self._writing("index.idx") as idx:
             idx.write(index_head())
             for member, line in index_blocks(merged(sources, self._scratch)):

@@ -30,9 +30,7 @@ Sort = Literal["relevance", "newest", "oldest"]
 
 TITLE_BOOST = 3.0
 URL_BOOST = 0.5
-# How much it counts that all the words, or two that follow each other, stand near each other.
-NEAR_BOOST = 1.0
-PAIR_BOOST = 0.5
+PAIR_BOOST = 0.5  # how much it counts that two words that follow each other stand near each other
 NEAR_SLOP = 4
 MOST_PAIRS = 6
 # What part of the words a page must have where only few have all of them: 2 of 3, 3 of 4 or 5.
@@ -223,18 +221,14 @@ class Plan:
         return self._index.parse(f'"{words}"', names, {})
 
     def _near(self) -> list[tuple[tantivy.Occur, tantivy.Query]]:
-        """What ranks higher: plain words that stand near each other, in the order asked."""
-        if len(self._plain) < 2:
-            return []
-        runs = [(self._plain, NEAR_BOOST)]
-        runs += [(list(pair), PAIR_BOOST) for pair in pairwise(self._telling[: MOST_PAIRS + 1])]
+        """What ranks higher: two plain words that stand near each other, in the order asked."""
         return [
-            (tantivy.Occur.Should, tantivy.Query.boost_query(self._run(words), boost))
-            for words, boost in runs
+            (tantivy.Occur.Should, tantivy.Query.boost_query(self._run(*pair), PAIR_BOOST))
+            for pair in pairwise(self._telling[: MOST_PAIRS + 1])
         ]
 
-    def _run(self, words: list[str]) -> tantivy.Query:
-        return self._index.parse(f'"{" ".join(words)}"~{NEAR_SLOP}', [*TITLES, *TEXTS], BOOSTS)
+    def _run(self, first: str, second: str) -> tantivy.Query:
+        return self._index.parse(f'"{first} {second}"~{NEAR_SLOP}', [*TITLES, *TEXTS], BOOSTS)
 
     def _latest(self, end: int | None, by_edition: bool) -> tantivy.Query:
         name = "until_in_edition" if by_edition else "until"

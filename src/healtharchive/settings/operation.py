@@ -55,6 +55,12 @@ class OperationSettings:
         lambda _: Path("/run/healtharchive/wanted"),
         shown_default="/run/healtharchive/wanted",
     )
+    mounter_socket: Path = setting(
+        "Where a steward that is not root asks the unit healtharchive-mounter.socket to mount and "
+        "unmount a target.",
+        lambda _: Path("/run/healtharchive/mounter"),
+        shown_default="/run/healtharchive/mounter",
+    )
     spool_days_warn: float = setting(
         "An alert is raised when the disk under jobs_root will be full within so many days.",
         7.0,
@@ -82,6 +88,15 @@ class OperationSettings:
         least=0.01,
         most=365.0,
     )
+    journal_days: float = setting(
+        "What the journal has of longer ago than so many days, and nothing asks for any more, is "
+        "moved month by month from the database to files below state_dir/retired; so are actions, "
+        "ended alerts and processes.",
+        730.0,
+        unit="days",
+        least=30.0,
+        most=36_500.0,
+    )
     certificates: str = setting(
         "Certificates whose end is watched, with commas between them: files (PEM) or host:port.",
         "",
@@ -92,6 +107,14 @@ class OperationSettings:
         unit="days",
         least=1.0,
         most=365.0,
+    )
+    key_days: float = setting(
+        "An alert is raised when a key that a target is reached with, or the one that signs WACZ "
+        "files, gets older than so many days; 0: however old.",
+        0.0,
+        unit="days",
+        least=0.0,
+        most=36_500.0,
     )
     textfile_dir: str = setting(
         "The directory of node_exporter's textfile collector; the steward writes "

@@ -34,6 +34,14 @@ class Found:
     needs: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What becomes of what was found: by itself, with its time, and what a person alone can do."""
+
+    by_itself: str
+    only_you: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
     """One alert.
@@ -47,6 +55,7 @@ class AlertRule:
     lasts_seconds: float
     meaning: str
     find: Callable[[Condition, Settings], Iterable[Found]]
+    next_step: Callable[[Found, Condition, Settings], NextStep]
     command: str
     explained_by: tuple[str, ...] = ()
 
@@ -66,6 +75,7 @@ class Finding:
 
     rule: AlertRule
     found: Found
+    next_step: NextStep
     explained_by: str = ""
     cause_id: str = ""
 

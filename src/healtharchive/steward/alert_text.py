@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 
 from healtharchive.model.alerts import Alert, Done
 from healtharchive.model.journal import legible
-from healtharchive.steward.incidents import COMMAND
+from healtharchive.steward.alert_states import COMMAND, NEXT, ONLY_YOU
 from healtharchive.steward.settling import settling_seconds, times_back
 from healtharchive.steward.telling import Occasion, Tidings
 
-NEXT = "next"  # in a finding's evidence: what happens by itself, and when
 LONGEST_SUBJECT = 140
 LONGEST_SENTENCE = 600
 SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -78,19 +77,20 @@ def _span(seconds: float) -> str:
 
 
 def _problem(alert: Alert, actions: Sequence[Done], again_at: datetime) -> list[str]:
-    """One problem in words. What happens next is the finding's, or that we go on looking."""
+    """One problem in words, with the next step that the last look knew."""
     goes_on = (
         f"You are told when it is over{_settling(alert)}, and again at {_moment(again_at)} while "
         "it goes on."
     )
-    next_step = str(alert.evidence.get(NEXT) or "It is looked at again every few seconds.")
-    command = str(alert.evidence.get(COMMAND) or "healtharchive status")
+    by_itself, only_you, command = (
+        _plain(str(alert.evidence.get(each, ""))) for each in (NEXT, ONLY_YOU, COMMAND)
+    )
     return [
         f"* {alert.name} ({alert.severity}) since {_moment(alert.since)}",
         f"  What happened: {_plain(alert.summary)}",
         f"  Done by itself: {_actions(actions)}",
-        f"  What is next: {_sentence(_plain(next_step))} {goes_on}",
-        f"  What only you can do: {_plain(command)}",
+        f"  What is next: {_sentence(by_itself)} {goes_on}",
+        f"  What only you can do: {_sentence(only_you)} Begin with: {command}",
         f"  Playbook: docs/playbooks/{alert.name.lower()}.md",
     ]
 

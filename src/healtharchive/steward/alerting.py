@@ -24,8 +24,8 @@ from healtharchive.model.alerts import (
     take_turn,
 )
 from healtharchive.steward.alert_rules import Finding
+from healtharchive.steward.alert_states import Begun, Changes, Note, Seen, changes, notes
 from healtharchive.steward.findings import findings
-from healtharchive.steward.incidents import Begun, Changes, Note, Seen, changes, notes
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.observing import look
 from healtharchive.steward.rounds import Caps, Step

@@ -1,4 +1,4 @@
-"""The child that makes, restores and sends backups: one task on stdin, its end on stdout."""
+"""The child for backups: one task on stdin (make, restore, send, fetch), its end on stdout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from healtharchive.model.database import Database
 from healtharchive.settings import load
-from healtharchive.steward.backup_files import MakeOrder, RestoreOrder, SendOrder, Task
+from healtharchive.steward.backup_fetching import fetch
+from healtharchive.steward.backup_files import FetchOrder, MakeOrder, RestoreOrder, SendOrder, Task
 from healtharchive.steward.backup_making import make
 from healtharchive.steward.backup_sending import send
 from healtharchive.steward.backup_testing import restore
@@ -19,6 +20,8 @@ def work(task: Task, tell: Tell) -> dict[str, Any]:
     order = task.work
     if isinstance(order, SendOrder):
         return send(order, tell)
+    if isinstance(order, FetchOrder):
+        return fetch(order, tell)
     settings = load()
     # Its schema is not asked for: what is there is backed up, whichever program made it.
     database = Database(settings.database_url, settings.origin("database_url"))

@@ -81,10 +81,26 @@ class SendOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchOrder:
+    """Fetch a backup from a target: the newest, and our own archive's, where nothing is said.
+
+    `archive` is a directory below the target's `_backups`, `own` the one that ours go to.
+    """
+
+    directory: str
+    target: TargetDefinition
+    identity: str
+    own: str
+    archive: str = ""
+    name: str = ""
+    kind: Literal["fetch"] = "fetch"
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What a backup child is told."""
 
-    work: MakeOrder | RestoreOrder | SendOrder
+    work: MakeOrder | RestoreOrder | SendOrder | FetchOrder
 
 
 def name_of(moment: datetime, *, sqlite: bool) -> str:

@@ -24,6 +24,8 @@ from healtharchive.model import postgres
 from healtharchive.model.backup_facts import DatabaseFacts, facts_of, size_bytes
 from healtharchive.model.database import Database
 from healtharchive.model.errors import SetupError
+from healtharchive.model.tables_operation import tokens
+from healtharchive.model.tokens import forget_tokens
 from healtharchive.steward.backup_files import (
     DIGEST_END,
     FACTS_END,
@@ -51,15 +53,15 @@ END_SECONDS = 60.0
 def make(order: MakeOrder, database: Database, tell: Tell) -> dict[str, Any]:
     """Make the backup and remove what is outdated; its facts. SetupError with the cure."""
     directory = Path(order.directory)
-    _make_directory(directory)
+    make_directory(directory)
     with alone_in(directory):
-        _remove_partials(directory)
+        remove_partials(directory)
         with database.read() as connection:
-            _require_room(directory, size_bytes(connection), twice=database.is_sqlite)
+            require_room(directory, size_bytes(connection) * (2 if database.is_sqlite else 1))
         try:
             backup = (_of_sqlite if database.is_sqlite else _of_postgres)(order, database, tell)
         finally:
-            _remove_partials(directory)
+            remove_partials(directory)
         gone = outdated(kept_in(directory), order.kept, order.proven)
         for name in gone:
             for end in ("", FACTS_END, DIGEST_END):
@@ -103,6 +105,8 @@ def _of_sqlite(order: MakeOrder, database: Database, tell: Tell) -> Backup:
     copy_sqlite(str(database.engine.url.database), raw, tell)
     copy = Database(f"sqlite:///{raw}")
     try:
+        with copy.begin() as connection:
+            forget_tokens(connection)
         with copy.read() as connection:
             facts = facts_of(connection)
             full = size_bytes(connection)
@@ -110,13 +114,13 @@ def _of_sqlite(order: MakeOrder, database: Database, tell: Tell) -> Backup:
         copy.dispose()
     _leave_wal(raw)
     packer = isal_zlib.compressobj(level=COMPRESSION, wbits=GZIP)
-    with raw.open("rb") as source, _writing(part) as (out, seen):
+    with raw.open("rb") as source, writing(part) as (out, seen):
         into = _Seen(out, seen)
         while piece := source.read(PIECE_BYTES):
             into.write(packer.compress(piece))
             tell(f"compress: {source.tell()} bytes")
         into.write(packer.flush())
-    return _publish(order, part, seen.hexdigest(), full, facts)
+    return _made(order, part, seen.hexdigest(), full, facts)
 
 
 def copy_sqlite(path: str, to: Path, tell: Tell) -> None:
@@ -167,11 +171,13 @@ def _of_postgres(order: MakeOrder, database: Database, tell: Tell) -> Backup:
     with postgres.snapshot(database) as (connection, moment):
         dump = program("pg_dump", postgres.server_major(connection))
         command = [dump, "--format=custom", f"--snapshot={moment}", "--no-password"]
+        command.append(f"--exclude-table-data={tokens.name}")
         tell("count")
-        facts, full = facts_of(connection), size_bytes(connection)
-        with environment(database.engine.url) as variables, _writing(part) as (out, seen):
+        facts = facts_of(connection, without=(tokens.name,))
+        full = size_bytes(connection)
+        with environment(database.engine.url) as variables, writing(part) as (out, seen):
             _pour(command, variables, _Seen(out, seen), tell)
-    return _publish(order, part, seen.hexdigest(), full, facts)
+    return _made(order, part, seen.hexdigest(), full, facts)
 
 
 def _pour(command: list[str], variables: dict[str, str], into: _Seen, tell: Tell) -> None:
@@ -200,7 +206,8 @@ def _pour(command: list[str], variables: dict[str, str], into: _Seen, tell: Tell
 # -- files ---------------------------------------------------------------------------------
 
 
-def _make_directory(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
+    """Have the directory there, for its owner alone. SetupError."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -210,9 +217,9 @@ def _make_directory(directory: Path) -> None:
         ) from error
 
 
-def _require_room(directory: Path, database_bytes: int, *, twice: bool) -> None:
-    """A backup never takes the room that captures need to the last byte."""
-    needed = database_bytes * (2 if twice else 1) + KEPT_FREE_BYTES
+def require_room(directory: Path, size_bytes: int) -> None:
+    """SetupError without it: a backup never takes the room that captures need to the last byte."""
+    needed = size_bytes + KEPT_FREE_BYTES
     disk = os.statvfs(directory)
     free = disk.f_bavail * disk.f_frsize
     if free < needed:
@@ -223,7 +230,7 @@ def _require_room(directory: Path, database_bytes: int, *, twice: bool) -> None:
         )
 
 
-def _remove_partials(directory: Path) -> None:
+def remove_partials(directory: Path) -> None:
     """What a backup that came to no end has left: its copies, and words beside no file."""
     for path in sorted(directory.iterdir()):
         name = path.name.removesuffix(FACTS_END).removesuffix(DIGEST_END)
@@ -237,7 +244,7 @@ def _private(path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[tuple[IO[bytes], hashlib._Hash]]:
+def writing(path: Path) -> Iterator[tuple[IO[bytes], hashlib._Hash]]:
     """A new file that only its owner reads, durable at the end; and what hashes it."""
     _private(path)
     with path.open("r+b") as file:
@@ -246,11 +253,9 @@ def _writing(path: Path) -> Iterator[tuple[IO[bytes], hashlib._Hash]]:
         os.fsync(file.fileno())
 
 
-def _publish(
+def _made(
     order: MakeOrder, part: Path, sha256: str, database_bytes: int, facts: DatabaseFacts
 ) -> Backup:
-    """Its facts are beside it before it has its name: whoever finds it can check it."""
-    directory = part.parent
     backup = Backup(
         name=order.name,
         made_at=datetime.now(UTC),
@@ -260,10 +265,16 @@ def _publish(
         database_bytes=database_bytes,
         facts=facts,
     )
+    publish(part, backup)
+    return backup
+
+
+def publish(part: Path, backup: Backup) -> None:
+    """Give it its name, after its facts are beside it: whoever finds it can check it."""
+    directory = part.parent
     describe(directory, backup)
     for end in (FACTS_END, DIGEST_END):
-        with (directory / f"{order.name}{end}").open("rb") as file:
+        with (directory / f"{backup.name}{end}").open("rb") as file:
             os.fsync(file.fileno())
-    os.rename(part, directory / order.name)
+    os.rename(part, directory / backup.name)
     fsync_directory(directory)
-    return backup

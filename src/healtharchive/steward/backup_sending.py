@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ from healtharchive.model.blame import classify
 from healtharchive.model.errors import HealthArchiveError, SetupError
 from healtharchive.model.layout import MANIFEST_NAME
 from healtharchive.model.shipments import Parcel
-from healtharchive.steward.backup_files import DIGEST_END, FACTS_END, SendOrder, read_facts
+from healtharchive.steward.backup_files import (
+    DIGEST_END,
+    FACTS_END,
+    SendOrder,
+    kept_in,
+    read_facts,
+)
 from healtharchive.steward.delegating import Tell
 from healtharchive.storage.manifest import lines_of
 from healtharchive.storage.object_look import require_identity
-from healtharchive.storage.places import Place, place_for
+from healtharchive.storage.places import Place, partial_name, place_for
 from healtharchive.storage.shipping import ship_one
 from healtharchive.storage.throttle import Throttle
 
@@ -51,6 +58,7 @@ def send(order: SendOrder, tell: Tell) -> dict[str, Any]:
                 content = (directory / f"{order.name}{end}").read_bytes()
                 place.replace(f"{order.place}/{order.name}{end}", content)
             _forget(place, order)
+            _remove_partials(place, order, [each.name for each in kept_in(directory)])
     except HealthArchiveError:
         raise
     except OSError as error:
@@ -73,3 +81,10 @@ def _forget(place: Place, order: SendOrder) -> None:
     left = [line for line in lines_of(place, order.place) if line["name"] not in gone]
     text = "".join(json.dumps(line) + "\n" for line in left)
     place.replace(f"{order.place}/{MANIFEST_NAME}", text.encode())
+
+
+def _remove_partials(place: Place, order: SendOrder, names: Iterable[str]) -> None:
+    """What is left of copies that were interrupted, and whose turn a newer backup then took."""
+    for name in names:
+        if name != order.name:
+            place.remove(partial_name(f"{order.place}/{name}", TOKEN))

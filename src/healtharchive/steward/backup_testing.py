@@ -27,10 +27,10 @@ from healtharchive.steward.backup_files import (
 )
 from healtharchive.steward.backup_making import (
     GZIP,
-    KEPT_FREE_BYTES,
     PIECE_BYTES,
     alone_in,
     digest_of,
+    require_room,
 )
 from healtharchive.steward.delegating import Tell
 from healtharchive.steward.postgres_tools import SERVICE, environment, failure, program
@@ -102,7 +102,7 @@ def _bring_up(scratch: Database, backup: Backup) -> None:
 def _sqlite(order: RestoreOrder, backup: Backup, _: Database, tell: Tell) -> Iterator[Database]:
     path = Path(order.directory) / SCRATCH
     _remove(path)
-    _require_room(path.parent, backup.database_bytes)
+    require_room(path.parent, backup.database_bytes)
     try:
         _unpack(Path(order.directory) / order.name, path, tell)
         scratch = Database(f"sqlite:///{path}")
@@ -132,17 +132,6 @@ def _unpack(source: Path, path: Path, tell: Tell) -> None:
 def _remove(path: Path) -> None:
     for end in WAL_ENDS:
         path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
-
-
-def _require_room(directory: Path, size_bytes: int) -> None:
-    disk = os.statvfs(directory)
-    free = disk.f_bavail * disk.f_frsize
-    if free < size_bytes + KEPT_FREE_BYTES:
-        raise SetupError(
-            f"There is no room to restore a backup in {directory}: it needs "
-            f"{size_bytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.",
-            "Free some, or set HEALTHARCHIVE_BACKUP_DIR to another disk.",
-        )
 
 
 # -- PostgreSQL ----------------------------------------------------------------------------

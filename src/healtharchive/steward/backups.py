@@ -21,6 +21,7 @@ from healtharchive.model.told import Told, journal_began, last_told, newest_told
 from healtharchive.settings import Settings
 from healtharchive.steward.backup_files import (
     REMOTE_DIRECTORY,
+    FetchOrder,
     MakeOrder,
     RestoreOrder,
     SendOrder,
@@ -173,6 +174,20 @@ class Backups:
             return self._try(step)
         return self._send(step)
 
+    def fetch(self, target_name: str, archive: str = "", name: str = "") -> Facts:
+        """A backup from a target into the directory of backups; see `backup_fetching.fetch`."""
+        with self.means.database.read() as connection:
+            target = get_target(connection, target_name)
+        order = FetchOrder(
+            str(self.means.settings.backup_dir),
+            target.definition,
+            target.identity or "",
+            self._own(),
+            archive,
+            name,
+        )
+        return self._delegate(order)
+
     # -- steps ---------------------------------------------------------------------------------
 
     def _make(self, name: str) -> str:
@@ -204,13 +219,13 @@ class Backups:
             step.evidence["backup"],
             target.definition,
             target.identity or "",
-            self._place(),
+            f"{REMOTE_DIRECTORY}/{self._own()}",
             tuple(step.evidence["outdated"]),
         )
         facts = self._delegate(order)
         return f"{order.name} was read back from there: {facts['sent_bytes']} bytes were sent"
 
-    def _delegate(self, order: MakeOrder | RestoreOrder | SendOrder) -> Facts:
+    def _delegate(self, order: MakeOrder | RestoreOrder | SendOrder | FetchOrder) -> Facts:
         return delegate(CHILD, Task(order), self.means, PATIENCE)
 
     # -- what is known -------------------------------------------------------------------------
@@ -246,12 +261,11 @@ class Backups:
             failed.at if failed else None,
         )
 
-    def _place(self) -> str:
-        """Below a target's root, apart from every other archive that ships there."""
+    def _own(self) -> str:
+        """The directory of our backups on a target, apart from every other archive's there."""
         url = self.means.database.engine.url
         stem = str(url.database or "").rpartition("/")[2].removesuffix(".sqlite")
-        plain = NO_PLACE_CHARACTERS.sub("-", f"{self.means.actor.host}-{stem}").strip("-.")
-        return f"{REMOTE_DIRECTORY}/{plain}"
+        return NO_PLACE_CHARACTERS.sub("-", f"{self.means.actor.host}-{stem}").strip("-.")
 
 
 def _backup(evidence: Mapping[str, Any]) -> str:

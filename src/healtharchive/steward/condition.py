@@ -17,7 +17,10 @@ from healtharchive.model.services import Hold, Process
 
 @dataclass(frozen=True, slots=True)
 class ServiceNow:
-    """One kind of service. `living` are processes that beat lately; `silent` say they live only."""
+    """One kind of service. `living` are processes that beat lately; `silent` say they live only.
+
+    `refused` is why the steward last did not start it, since its newest process began.
+    """
 
     service: str
     living: tuple[Process, ...]
@@ -25,6 +28,7 @@ class ServiceNow:
     holds: tuple[Hold, ...]
     last_stopped: Process | None
     stopped_by: str = ""  # the sentence of the stop signal, when one ended it
+    refused: str = ""
 
     @property
     def seen_at(self) -> datetime | None:
@@ -61,6 +65,10 @@ class RunningNow:
     errors_per_minute: float | None
     eta_seconds: float | None
     stall_seconds: float  # of its source, or of the settings
+    restarts_per_day: int  # after a stall, at most
+    restarts_in_day: int = 0
+    waits_until: datetime | None = None  # when its newest polite wait ends, or ended
+    waits: str = ""  # for whom and why, while it does
     targets: tuple[str, ...] = ()  # that it needs
 
 
@@ -82,7 +90,11 @@ class WaitingNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetNow:
-    """A storage target. `repairs` are those in a row that did not help; `held` why none is made."""
+    """A storage target. `repairs` are those in a row that did not help; `held` why none is made.
+
+    `refused` is why the last repair of this trouble was not made, `repair_at` when the wait after
+    one that did not help is over.
+    """
 
     name: str
     kind: str
@@ -103,6 +115,9 @@ class TargetNow:
     unshipped_since: datetime | None
     bad_copies: int
     unread_since: datetime | None  # when the copy that was unread the longest was last read
+    refused: str = ""
+    repair_at: datetime | None = None
+    repairs_in_hour: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +172,7 @@ class Condition:
     now: datetime
     services: Mapping[str, ServiceNow]
     jobs: Mapping[str, int]  # by state
+    for_workers: int  # jobs that a worker could get on with now, whether one has them or not
     running: tuple[RunningNow, ...]
     waiting: tuple[WaitingNow, ...]
     failed: tuple[WaitingNow, ...]

@@ -25,6 +25,7 @@ from healtharchive.settings.declared import DEFAULT_ENV_FILE, Unknown
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import Caps, Step
 from healtharchive.storage.declared import load_targets
+from healtharchive.work.holder import is_gone
 
 Answer = TypeVar("Answer")
 
@@ -196,6 +197,7 @@ class Drift:
                 each
                 for each in processes(connection)
                 if (now - each.beat_at).total_seconds() < SILENT_SECONDS
+                and not is_gone(each.holder)  # a restored backup has those of before
             ]
             known = {each.code: each for each in list_sources(connection)}
         fresh, env_trouble = _tried(self.load)

@@ -64,7 +64,7 @@ class Editions:
         return [Step(CREATE, "campaign", f"{KIND}-{year}", why, {"year": year})]
 
     def apply(self, step: Step) -> str:
-        """Create it with a job for each enabled source, as `campaign create` does."""
+        """Create it with a job for each declared source, as `campaign create` does."""
         from healtharchive.crawl.sources import load_all  # late: it brings the scope's machinery
 
         means = self.means
@@ -79,6 +79,7 @@ class Editions:
                 step.evidence["year"],
                 jobs_root=str(means.settings.jobs_root),
                 actor=means.actor,
+                sources=definitions,
                 retry_budget=means.settings.retry_budget,
             )
         jobs = ", ".join(f"{each.source} (job {each.id})" for each in added)

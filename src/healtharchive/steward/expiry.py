@@ -1,12 +1,13 @@
-"""The expiry reconciler: on which day each watched certificate ends.
+"""The expiry reconciler: on which day each watched certificate and key ends, and how they are.
 
-An event of the subject `expiry` under `certificate:NAME` says `seen` with the day, `unseen` when
-it cannot be looked at, and `unwatched` when nobody wants it watched any more.
+An event of the subject `expiry` under `certificate:NAME` (or `key:`, …) says `seen`, with the day
+where there is one, `unseen` when it cannot be looked at or is not as it should be, and `unwatched`
+when nobody wants it watched any more.
 """
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,30 +17,16 @@ from typing import Any
 from cryptography import x509
 
 from healtharchive.model.expiries import SEEN, SUBJECT, UNSEEN, UNWATCHED
+from healtharchive.model.targets import list_targets
 from healtharchive.model.told import Told, last_of_each
+from healtharchive.steward.expiry_keys import key_files, look_at_key
+from healtharchive.steward.expiry_look import LOOK_SECONDS, Look, ask
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import Caps, Step
-from healtharchive.storage import errand
 
 LOOK = Path(__file__).with_name("certificate_look.py")
 EVERY_SECONDS = 3600.0
 AGAIN = timedelta(days=1)  # it is told once a day though nothing has changed
-LOOK_SECONDS = 10.0
-KIND = "certificate"
-MOST_CHARACTERS = 128  # of an event's subject_id
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was found at one place: the day it ends, or why nobody knows."""
-
-    name: str
-    ends_at: datetime | None = None
-    trouble: str = ""
-
-    @property
-    def subject_id(self) -> str:
-        return f"{KIND}:{self.name}"[:MOST_CHARACTERS]
 
 
 def watched(text: str) -> list[str]:
@@ -64,23 +51,13 @@ def first_end(pem: str) -> datetime | None:
 
 
 def plan(looks: Sequence[Look], told: Mapping[str, Told], now: datetime) -> list[Step]:
-    """What is to be told: a change at once, the rest once a day. Pure."""
+    """What is to be told: a change at once, the rest once a day; that all is well, once. Pure."""
     steps = []
     for look in looks:
-        last = told.get(look.subject_id)
-        recent = last is not None and now - last.at < AGAIN
-        if look.ends_at is None:
-            if not (
-                recent and last is not None and (last.what, last.why) == (UNSEEN, look.trouble)
-            ):
-                steps.append(Step(UNSEEN, SUBJECT, look.subject_id, look.trouble))
-            continue
-        ends_at = look.ends_at.isoformat()
-        same = last is not None and last.what == SEEN and last.evidence.get("ends_at") == ends_at
-        if not (recent and same):
-            why = f"it ends on {look.ends_at:%Y-%m-%d}"
-            evidence = {"ends_at": ends_at}
-            steps.append(Step(SEEN, SUBJECT, look.subject_id, why, evidence=evidence))
+        step, last = _step(look), told.get(look.subject_id)
+        recent = last is not None and (now - last.at < AGAIN or _is_well(look))
+        if not (recent and last is not None and _says_the_same(step, last)):
+            steps.append(step)
     names = {each.subject_id for each in looks}
     for name, last in told.items():
         if name not in names and last.what != UNWATCHED:
@@ -88,9 +65,34 @@ def plan(looks: Sequence[Look], told: Mapping[str, Told], now: datetime) -> list
     return steps
 
 
+def _step(look: Look) -> Step:
+    if look.trouble:
+        return Step(UNSEEN, SUBJECT, look.subject_id, look.trouble)
+    if look.ends_at is None:
+        return Step(SEEN, SUBJECT, look.subject_id, "it is as it should be")
+    evidence = {"ends_at": look.ends_at.isoformat()}
+    if look.began_at is not None:
+        evidence["began_at"] = look.began_at.isoformat()
+    why = f"it ends on {look.ends_at:%Y-%m-%d}"
+    return Step(SEEN, SUBJECT, look.subject_id, why, evidence=evidence)
+
+
+def _is_well(look: Look) -> bool:
+    """Whether nothing will ever follow from it."""
+    return not look.trouble and look.ends_at is None
+
+
+def _says_the_same(step: Step, last: Told) -> bool:
+    if step.what != last.what:
+        return False
+    if step.what == UNSEEN:
+        return step.why == last.why
+    return step.evidence.get("ends_at") == last.evidence.get("ends_at")
+
+
 @dataclass(slots=True)
 class Expiries:
-    """Looks at every certificate that the settings name."""
+    """Looks at every certificate that the settings name, and at the keys that are in use."""
 
     means: StewardMeans
     name: str = "expiry"
@@ -102,10 +104,15 @@ class Expiries:
 
     def plan(self) -> list[Step]:
         """See `plan`."""
-        looks = [look_at(place) for place in watched(self.means.settings.certificates)]
-        with self.means.database.read() as connection:
-            now = self.means.database.now(connection)
+        settings, database = self.means.settings, self.means.database
+        with database.read() as connection:
+            now = database.now(connection)
             told = last_of_each(connection, SUBJECT, (SEEN, UNSEEN, UNWATCHED))
+            targets = [each.definition for each in list_targets(connection)]
+        home = Path(os.path.expanduser("~"))  # stays as it is where a user has none
+        looks = [look_at(place) for place in watched(settings.certificates)]
+        for file in key_files(targets, settings.state_dir, home):
+            looks += look_at_key(file, settings.key_days, now)
         return plan(looks, told, now)
 
     def apply(self, step: Step) -> str:
@@ -118,13 +125,10 @@ def look_at(place: str) -> Look:
     order = order_for(place, LOOK_SECONDS / 2)
     if order is None:
         return Look(place, trouble="it is neither a file's path nor host:port")
-    done = errand.run_script(LOOK, json.dumps(order), LOOK_SECONDS)
-    if not done.in_time:
-        return Look(place, trouble=f"a look at it did not end within {LOOK_SECONDS:g} s")
+    answer = ask(LOOK, order)
+    if "trouble" in answer:
+        return Look(place, trouble=str(answer["trouble"]))
     try:
-        answer = json.loads(done.output)
-        if "trouble" in answer:
-            return Look(place, trouble=str(answer["trouble"]))
         ends_at = first_end(answer["pem"])
     except (ValueError, KeyError) as error:
         return Look(place, trouble=f"it is no certificate: {error}")

@@ -19,7 +19,11 @@ def findings(
     condition: Condition, settings: Settings, rules: Sequence[AlertRule] = RULES
 ) -> list[Finding]:
     """Everything that any rule finds, the gravest first; what another finding explains says so."""
-    found = [Finding(rule, each) for rule in rules for each in rule.find(condition, settings)]
+    found = [
+        Finding(rule, each, rule.next_step(each, condition, settings))
+        for rule in rules
+        for each in rule.find(condition, settings)
+    ]
     found.sort(key=lambda each: GRAVITY.index(each.rule.severity))
     return [_explained(each, found) for each in found]
 

@@ -1,4 +1,7 @@
-"""The integrity reconciler: copies are read back and re-hashed in time, and bad ones replaced."""
+"""The integrity reconciler: copies are read back and re-hashed in time, and bad ones replaced.
+
+The spool is one of its targets: what lies there are the local files (`fixity_local`).
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from healtharchive.model.copies import (
     to_restore,
 )
 from healtharchive.model.journal import read, record
+from healtharchive.model.local_readings import note_reading, to_replace
 from healtharchive.model.reading_load import copies_on
 from healtharchive.model.segments import SegmentFile, change_segment
 from healtharchive.model.shipments import (
@@ -27,28 +31,18 @@ from healtharchive.model.shipments import (
     TargetOrder,
     Wanted,
 )
-from healtharchive.model.states import SegmentEvent, TargetState
+from healtharchive.model.states import SegmentEvent, SegmentState, TargetState
 from healtharchive.model.target import SPOOL, TargetKind
 from healtharchive.model.targets import get_target, list_targets, targets_of_jobs
 from healtharchive.steward.courier import carry
+from healtharchive.steward.fixity_local import LocalFixity
 from healtharchive.steward.means import StewardMeans
-from healtharchive.steward.reading_pace import LEAST, Load, Pace, pace
+from healtharchive.steward.reading_pace import Meter, Pace, pace
 
 RESTORED = 4  # files brought back in one order
-COUNT_SECONDS = 300.0  # between two counts of what a target holds
 SAMPLED = 0.5  # a new copy is read again after this part of the time it has
 ALERT = "alert"
 FINDINGS = {"differs": CopyState.DIFFERS, "gone": CopyState.GONE}
-
-
-@dataclass(slots=True)
-class _Counted:
-    """What a target held when it was counted last, and how long a turn takes that reads."""
-
-    counted_at: float = float("-inf")  # of the monotonic clock
-    copies: int = 0
-    late: int = 0
-    turn_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -57,17 +51,24 @@ class Fixity:
 
     means: StewardMeans
     _telling: threading.Lock = field(default_factory=threading.Lock)
-    _counts: dict[str, _Counted] = field(default_factory=dict)
+    _meters: dict[str, Meter] = field(default_factory=dict)
+    _local: LocalFixity = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._local = LocalFixity(self.means)
 
     def targets(self) -> list[str]:
-        """The targets that hold sealed segments: shipped there, or written there by jobs."""
+        """What holds sealed segments: they are shipped there, or jobs write them there."""
         with self.means.database.read() as connection:
             found = [each for each in list_targets(connection) if each.kind is not TargetKind.BIND]
             used = targets_of_jobs(connection)
+            used.add(SPOOL)
         return [each.name for each in found if each.ship or each.name in used]
 
     def plan(self, name: str) -> list[SegmentFile]:
         """The copies on a target that are due to be read again, the longest unread first."""
+        if name == SPOOL:
+            return self._local.plan()
         database, settings = self.means.database, self.means.settings
         with database.read() as connection:
             if get_target(connection, name).state is not TargetState.CLOSED:
@@ -89,12 +90,14 @@ class Fixity:
 
     def turn(self, name: str) -> int:
         """How many bad copies were found."""
+        if name == SPOOL:
+            return self._local.turn()
         began = self.means.clock.monotonic()
         due = self.plan(name)
         bad = self.check(name, due) if due else 0
-        if due:  # fewer than usual would have taken less than usual
-            took = (self.means.clock.monotonic() - began) * max(1.0, LEAST / len(due))
-            self._counted(name).turn_seconds = took + self.means.settings.ship_every_seconds
+        if due:
+            seconds = self.means.clock.monotonic() - began
+            self._meter(name).took(seconds, len(due), self.means.settings.ship_every_seconds)
         self.restore(name)
         return bad
 
@@ -115,42 +118,44 @@ class Fixity:
         database = self.means.database
         with database.read() as connection:
             wanting = to_restore(connection, RESTORED)
+            bad = to_replace(connection, RESTORED)
             states = {each.name: each.state for each in list_targets(connection)}
         for segment in wanting:
             if not segment.verified_on:
                 self._tell_loss(segment)
         if states.get(SPOOL) is TargetState.OPEN:
             return 0  # what is brought back needs room, which crawls need first
-        here = [each for each in wanting if _giver(each, states) == name]
-        wanted = tuple(Wanted(s.name, s.size_bytes, s.sha256, s.path) for s in here)
+        here = [each for each in (*wanting, *bad) if _giver(each, states) == name]
+        wanted = tuple(_wanted(each) for each in here)
         by_name = {each.name: each for each in here}
         restored = 0
         for report in self._carry(name, FetchOrder(wanted)) if wanted else ():
             if report.kind != "fetched" or report.name not in by_name:
                 continue
             restored += 1
-            with database.begin() as connection:
-                change_segment(
-                    database,
-                    connection,
-                    by_name[report.name],
-                    SegmentEvent.RESTORE,
-                    actor=self.means.actor,
-                    why=f"brought back from {name}: another target has no good copy",
-                )
+            self._note_restored(by_name[report.name], name)
         return restored
 
-    def _counted(self, name: str) -> _Counted:
-        return self._counts.setdefault(name, _Counted())
+    def _note_restored(self, segment: SegmentFile, giver: str) -> None:
+        database, actor = self.means.database, self.means.actor
+        with database.begin() as connection:
+            if segment.state is SegmentState.RELEASED:
+                why = f"brought back from {giver}: another target has no good copy"
+                event = SegmentEvent.RESTORE
+                change_segment(database, connection, segment, event, actor=actor, why=why)
+            why = f"the local file is now the good copy of {giver}"
+            good = CopyState.VERIFIED
+            note_reading(database, connection, segment, good, actor=actor, why=why)
+
+    def _meter(self, name: str) -> Meter:
+        return self._meters.setdefault(name, Meter())
 
     def _pace(self, connection: Connection, name: str, now: datetime) -> Pace:
         window = timedelta(days=self.means.settings.fixity_days)
-        known, monotonic = self._counted(name), self.means.clock.monotonic()
-        if monotonic - known.counted_at >= COUNT_SECONDS:
-            known.copies, known.late = copies_on(connection, name, now - window)
-            known.counted_at = monotonic
-        load = Load(known.copies, known.late, known.turn_seconds)
-        return pace(load, window.total_seconds())
+        meter, monotonic = self._meter(name), self.means.clock.monotonic()
+        if meter.is_old(monotonic):
+            meter.count(*copies_on(connection, name, now - window), monotonic)
+        return pace(meter.load, window.total_seconds())
 
     def _carry(self, name: str, work: CheckOrder | FetchOrder) -> list[ShipReport]:
         with self.means.database.read() as connection:
@@ -190,6 +195,17 @@ class Fixity:
                 why=f"no good copy of {segment.name} is left anywhere",
                 evidence={"job": segment.job_id, "sha256": segment.sha256},
             )
+
+
+def _wanted(segment: SegmentFile) -> Wanted:
+    """The file as it is to be had again.
+
+    Where a local file should be and is gone, its directory must be there: else the disk may be
+    away, and what is fetched would fill another one.
+    """
+    released = segment.state is SegmentState.RELEASED
+    size, digest = segment.size_bytes, segment.sha256
+    return Wanted(segment.name, size, digest, segment.path, make_directory=released)
 
 
 def _giver(segment: SegmentFile, states: Mapping[str, TargetState]) -> str:

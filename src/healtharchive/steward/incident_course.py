@@ -28,7 +28,7 @@ CLOSES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SERVICES, ("started",)),
 }
 # Trouble that has no end of its own.
-ALSO = ("trial_failed", "stop_signal", "alert", "restart_owed")
+ALSO = ("trial_failed", "stop_signal", "held", "restart_owed")
 ALSO_ENDINGS = ("_failed", "_refused", "_differs", "_gone")
 AREAS = (("storage", "target"), ("integrity", "segment"))
 LONG, SOME = timedelta(hours=1), timedelta(minutes=10)

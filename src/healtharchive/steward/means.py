@@ -11,6 +11,7 @@ from healtharchive.model.journal import Actor, this_process
 from healtharchive.settings import Settings
 from healtharchive.steward.gates import GatePolicy
 from healtharchive.storage.breaker import BreakerPolicy
+from healtharchive.storage.mount_power import Mounter, mounter_here
 from healtharchive.work.means import breaker_policy
 from healtharchive.work.parking import BackOff
 from healtharchive.work.stopping import Stop
@@ -45,6 +46,15 @@ class StewardMeans:
             settings.recover_per_hour,
             settings.recover_per_day,
             settings.deploy_lock_seconds,
+        )
+
+    @property
+    def mounter(self) -> Mounter:
+        """Who makes and unmakes mounts for us."""
+        return mounter_here(
+            self.settings.mounter_socket,
+            jobs_root=self.settings.jobs_root,
+            mount_seconds=self.settings.mount_seconds,
         )
 
     def deploy_lock_age_seconds(self) -> float | None:

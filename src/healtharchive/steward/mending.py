@@ -13,10 +13,9 @@ from healtharchive.model.targets import change_target
 from healtharchive.steward.gates import Record, streak_after
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.recovery import Repair, Seen, Step
-from healtharchive.storage import mounting
 from healtharchive.storage.diagnosis import Cause, diagnose
 from healtharchive.storage.evidence import collect, write
-from healtharchive.storage.mount_process import end_mount_process
+from healtharchive.storage.mount_power import Mounter
 from healtharchive.storage.mountinfo import read_mounts
 from healtharchive.storage.mounting import Step as Done
 
@@ -49,9 +48,10 @@ def mend(repair: Repair, seen: Seen, past: Record, means: StewardMeans) -> Mende
     before = write(means.settings.evidence_dir, evidence, "before")
     cause = diagnose(evidence)
     _begin(repair, past, cause, before, means)
+    mounter = means.mounter
     done: list[Done] = []
     for step in repair.steps:
-        done.append(_do(step, seen, means))
+        done.append(_do(step, seen, mounter))
         if not done[-1].ok:
             break
     ok = done[-1].ok if done else False
@@ -72,19 +72,19 @@ def keep_evidence_after(seen: Seen, means: StewardMeans) -> Path:
     return write(means.settings.evidence_dir, evidence, "after")
 
 
-def _do(step: Step, seen: Seen, means: StewardMeans) -> Done:
-    settings, definition = means.settings, seen.target.definition
-    if step.what == "unmount":
-        return mounting.unmount_all(step.subject)[-1]
+def _do(step: Step, seen: Seen, mounter: Mounter) -> Done:
+    definition = seen.target.definition
     if step.what == "abort":
-        return mounting.abort_connection(step.subject)
+        return mounter.abort(definition, step.subject)
     if step.what == "end_process":
-        return end_mount_process(int(step.subject), definition.root)
+        return mounter.end_process(definition, int(step.subject))
     assert step.definition is not None
     parent = definition if step.definition.parent == definition.name else None
     if parent is None and seen.parent is not None:
         parent = seen.parent.definition
-    return mounting.mount(step.definition, settings.mount_seconds, parent=parent)
+    if step.what == "unmount":
+        return mounter.unmount(step.definition, parent)
+    return mounter.mount(step.definition, parent)
 
 
 def _begin(repair: Repair, past: Record, cause: Cause, before: Path, means: StewardMeans) -> None:

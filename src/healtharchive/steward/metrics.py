@@ -19,7 +19,7 @@ from healtharchive.settings import Settings
 from healtharchive.steward import metrics_jobs, metrics_operation, metrics_storage
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.metrics_declared import Values, declared, family, one
-from healtharchive.steward.observing_storage import target_now
+from healtharchive.steward.observing_storage import held
 from healtharchive.work.census import patience_seconds
 from healtharchive.work.outage import OUTAGES
 
@@ -93,7 +93,7 @@ def values(found: Standing, held: Collection[str], settings: Settings, outside: 
 def _held(connection: Connection) -> set[str]:
     """The sick targets that nothing automatic will mend."""
     sick = [each for each in list_targets(connection) if each.state is not TargetState.CLOSED]
-    return {each.name for each in sick if target_now(connection, each).held}
+    return {each.name for each in sick if held(connection, each)}
 
 
 class _Once(Collector):

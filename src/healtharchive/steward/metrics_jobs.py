@@ -22,6 +22,11 @@ BLAMED = declared(
     "blame",
 )
 CLAIMABLE = declared("claimable_jobs", "Waiting jobs that a worker could run now.")
+FOR_WORKERS = declared(
+    "worker_waiting_jobs",
+    "Jobs that a worker could get on with now: due, or said to run; without those of runs of one "
+    "job and those that wait for a target.",
+)
 RUNNING = declared("crawl_running_jobs", "Jobs that a worker has now.")
 INFO = declared(
     "job_info",
@@ -103,9 +108,9 @@ SETTLED = declared(
     "campaign_settled", "1 when nothing happens to a campaign's jobs any more, else 0.", "campaign"
 )
 DECLARED = (
-    JOBS, PARKED, BLAMED, CLAIMABLE, RUNNING, INFO, URLS, PAGES, BYTES, PROGRESS, IDLE, STALL,
-    JOB_PARKED, JOB_INDEX_LAG, INDEX_LAG, COMPARISON_LAG, CLAIMS, PARKS, RESCUES, DONE, WRITTEN,
-    CAPTURES, READY, SETTLED,
+    JOBS, PARKED, BLAMED, CLAIMABLE, FOR_WORKERS, RUNNING, INFO, URLS, PAGES, BYTES, PROGRESS,
+    IDLE, STALL, JOB_PARKED, JOB_INDEX_LAG, INDEX_LAG, COMPARISON_LAG, CLAIMS, PARKS, RESCUES,
+    DONE, WRITTEN, CAPTURES, READY, SETTLED,
 )  # fmt: skip
 
 
@@ -122,6 +127,7 @@ def values(found: Standing, stall_seconds: float) -> Values:
         PARKED: [((target,), count) for target, count in jobs.parked.items()],
         BLAMED: [((blame,), count) for blame, count in sorted(blamed.items())],
         CLAIMABLE: one(len(claimable)),
+        FOR_WORKERS: one(max(0, jobs.for_workers - found.operation.runs)),
         RUNNING: one(len(jobs.running)),
         INFO: [(_info(each), 1.0) for each in jobs.unsettled],
         URLS: [each for job in jobs.running for each in _urls(job)],
@@ -177,7 +183,8 @@ def _seconds(since: datetime, now: datetime) -> float:
 
 
 def _idle(job: UnsettledJob, now: datetime) -> float | None:
-    known = [each for each in (job.began_at, job.progress_at) if each is not None]
+    moments = (job.began_at, job.progress_at, job.not_before)  # the last: a polite wait's end
+    known = [each for each in moments if each is not None]
     return _seconds(max(known), now) if known else None
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from healtharchive.model import condition as asked
+from healtharchive.model.actions import REFUSED
 from healtharchive.model.alerts import AlertState, open_alerts
 from healtharchive.model.campaigns import Readiness, list_campaigns, readiness
 from healtharchive.model.clock import Clock
@@ -17,6 +19,7 @@ from healtharchive.model.jobs import count_jobs
 from healtharchive.model.restore_tests import restore_tests
 from healtharchive.model.rounds import Round, list_rounds
 from healtharchive.model.services import Process, Service, last_stopped, open_holds, processes
+from healtharchive.model.standing_operation import RUN
 from healtharchive.model.targets import list_targets
 from healtharchive.model.told import Told, last_of_each, last_told
 from healtharchive.settings import Settings
@@ -34,7 +37,7 @@ from healtharchive.steward.rules_services import LEAST_SILENCE_SECONDS
 from healtharchive.work.census import told_apart
 from healtharchive.work.stopping import Stop
 
-RUN = "run"  # the service of a process that works on one job
+START = "start"  # what the steward does to a service that is down
 MOST_JOBS_TO_INDEX = 50
 MOST_ACTIONS = 20
 MOST_CAMPAIGNS = 20
@@ -54,10 +57,11 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
             now=now,
             services={each: service_now(connection, each, now, settings) for each in Service},
             jobs={str(state): number for state, number in count_jobs(connection).items()},
+            for_workers=asked.jobs_for_workers(connection, now),
             running=running_now(connection, now, settings),
             waiting=waiting_now(connection),
             failed=failed_now(connection),
-            targets=tuple(target_now(connection, each) for each in targets),
+            targets=tuple(target_now(connection, each, means.gates, now) for each in targets),
             campaigns=_campaigns(connection),
             spool=spool_now(connection, targets, now, settings),
             lost_segments=tuple(asked.lost_segments(connection, MOST_LOST)),
@@ -104,7 +108,18 @@ def service_now(
         told = last_told(connection, service, ("stop_signal",), stopped.holder[:128])
         by = told.why if told is not None and told.at >= stopped.started_at else ""
     holds = tuple(open_holds(connection, service))
-    return ServiceNow(service, tuple(living), tuple(silent), holds, stopped, by)
+    seen = ServiceNow(service, tuple(living), tuple(silent), holds, stopped, by)
+    return replace(seen, refused=_start_refused(connection, seen))
+
+
+def _start_refused(connection: Connection, service: ServiceNow) -> str:
+    """Why the steward did not start it, where it runs nowhere; empty when it did, or will."""
+    newest = service.newest
+    if service.living or newest is None:
+        return ""
+    tried = asked.last_attempt_to(connection, START, service.service, newest.host)
+    refused = tried is not None and tried.outcome == REFUSED and tried.at >= newest.started_at
+    return str(tried.why) if tried is not None and refused else ""
 
 
 def _runs(connection: Connection, now: datetime, settings: Settings) -> tuple[Process, ...]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from healtharchive.model.actions import DAY, done_since
 from healtharchive.model.condition import definitions_of, running_attempts, waits_since
 from healtharchive.model.jobs import Job, list_jobs, waiting_jobs
 from healtharchive.model.progress_samples import Sample, samples_of
@@ -16,7 +17,7 @@ from healtharchive.model.target import SPOOL
 from healtharchive.model.targets import open_targets_of
 from healtharchive.settings import Settings
 from healtharchive.steward.condition import RunningNow, WaitingNow
-from healtharchive.steward.stalls import policy_of
+from healtharchive.steward.stalls import RESTART, policy_of
 
 MOST_JOBS = 200  # of each kind that are looked at one by one
 RATE_WINDOW = timedelta(minutes=10)
@@ -73,6 +74,7 @@ def running_now(
         since = now - RATE_WINDOW
         rate = rate_of(samples_of(connection, job.id, since=since, fence=job.fence))
         attempt = attempts.get(job.id)
+        stall = policy_of(sources[job.source], job.engine, settings)
         found.append(
             RunningNow(
                 job_id=job.id,
@@ -87,10 +89,14 @@ def running_now(
                 bytes_written=job.counts.bytes_written,
                 started_at=attempt.started_at if attempt is not None else job.started_at,
                 progress_at=job.progress_at,
+                waits_until=job.not_before,
+                waits=job.parked_reason or "",
                 pages_per_minute=rate.pages_per_minute if rate is not None else None,
                 errors_per_minute=rate.errors_per_minute if rate is not None else None,
                 eta_seconds=rate.eta_seconds(job.counts.queued) if rate is not None else None,
-                stall_seconds=policy_of(sources[job.source], job.engine, settings).seconds,
+                stall_seconds=stall.seconds,
+                restarts_per_day=stall.restarts_per_day,
+                restarts_in_day=done_since(connection, "job", str(job.id), RESTART, now - DAY),
                 targets=needs(job),
             )
         )

@@ -15,6 +15,7 @@ from healtharchive.steward.leases import Leases
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.notifying import Notify
 from healtharchive.steward.progress import Progress
+from healtharchive.steward.retention import Retention
 from healtharchive.steward.rounds import Reconciler
 from healtharchive.steward.services import Services
 from healtharchive.steward.spool import Spool
@@ -37,6 +38,7 @@ def reconcilers(means: StewardMeans) -> list[Reconciler]:
         Lagging(means),
         Drift(means),
         Expiries(means),
+        Retention(means),
         Alerts(means, looking(means)),
         Notify(means),
         Heartbeat(means),

@@ -15,6 +15,7 @@ from healtharchive.model.copies import CopyState, note_copy
 from healtharchive.model.errors import SetupError
 from healtharchive.model.kept_list import KEPT_NAME, parse_list
 from healtharchive.model.layout import MANIFEST_NAME
+from healtharchive.model.local_readings import note_reading
 from healtharchive.model.restoration import KeptJob, restore_kept_job
 from healtharchive.model.segments import segment_files_of
 from healtharchive.model.shipments import (
@@ -83,9 +84,9 @@ def note_copies(means: StewardMeans, name: str, fetched: Collection[str]) -> int
         for segment in segment_files_of(connection):
             if segment.name not in read:
                 continue
-            note_copy(
-                means.database, connection, segment, name, CopyState.VERIFIED, actor=means.actor
-            )
+            good, actor, why = CopyState.VERIFIED, means.actor, f"it was fetched from {name}"
+            note_copy(means.database, connection, segment, name, good, actor=actor)
+            note_reading(means.database, connection, segment, good, actor=actor, why=why)
             noted += 1
     return noted
 

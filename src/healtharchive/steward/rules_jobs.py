@@ -9,9 +9,18 @@ from typing import Any
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
 from healtharchive.steward.condition import Condition, RunningNow, WaitingNow
+from healtharchive.steward.next_jobs import (
+    after_campaign,
+    after_errors,
+    after_failure,
+    after_late_comparison,
+    after_late_index,
+    after_parking,
+    after_stall,
+)
+from healtharchive.steward.rules_storage import TARGET_TROUBLE
 
 LEAST_ERRORS = 1.0  # a minute; below that it is a slow site, not a failing one
-TARGET_TROUBLE = ("TargetHeld", "TargetDown")
 
 
 def _job_stalled(condition: Condition, settings: Settings) -> Iterator[Found]:
@@ -52,8 +61,8 @@ def _of_job(
 
 
 def _still_since(job: RunningNow) -> datetime | None:
-    """When a crawl last got something done, or began."""
-    moments = (job.progress_at, job.started_at)
+    """When a crawl last got something done, or began; or when its polite wait is over."""
+    moments = (job.progress_at, job.started_at, job.waits_until)
     return max((each for each in moments if each is not None), default=None)
 
 
@@ -157,6 +166,7 @@ JOB_RULES = (
         lasts_seconds=0.0,
         meaning="A job has spent its retries and is not tried again by itself.",
         find=_job_failed,
+        next_step=after_failure,
         command="healtharchive list-jobs --status failed",
     ),
     AlertRule(
@@ -165,6 +175,7 @@ JOB_RULES = (
         lasts_seconds=300.0,
         meaning="A crawl runs and gets nothing done.",
         find=_job_stalled,
+        next_step=after_stall,
         command="healtharchive list-jobs --status running",
         explained_by=(*TARGET_TROUBLE, *NO_WORKER),
     ),
@@ -174,6 +185,7 @@ JOB_RULES = (
         lasts_seconds=7200.0,
         meaning="A job waits for the world to mend, and has done so for hours.",
         find=_job_parked_long,
+        next_step=after_parking,
         command="healtharchive list-jobs --status parked",
         explained_by=(*TARGET_TROUBLE, "SpoolFull"),
     ),
@@ -183,6 +195,7 @@ JOB_RULES = (
         lasts_seconds=900.0,
         meaning="A crawl meets more errors than pages.",
         find=_crawl_errors,
+        next_step=after_errors,
         command="healtharchive list-jobs --status running",
         explained_by=TARGET_TROUBLE,
     ),
@@ -192,6 +205,7 @@ JOB_RULES = (
         lasts_seconds=0.0,
         meaning="What was captured is not searchable for hours.",
         find=_index_late,
+        next_step=after_late_index,
         command="healtharchive list-jobs --status completed",
         explained_by=(*TARGET_TROUBLE, *NO_WORKER),
     ),
@@ -201,8 +215,9 @@ JOB_RULES = (
         lasts_seconds=86_400.0,
         meaning="What changed between two editions is not computed a day after indexing.",
         find=_comparison_late,
+        next_step=after_late_comparison,
         command="healtharchive changes --compute",
-        explained_by=NO_WORKER,
+        explained_by=(*NO_WORKER, "StewardDown"),
     ),
     AlertRule(
         name="CampaignNotReady",
@@ -210,6 +225,7 @@ JOB_RULES = (
         lasts_seconds=3600.0,
         meaning="All jobs of a campaign have ended, and it is not ready for search.",
         find=_campaign_not_ready,
+        next_step=after_campaign,
         command="healtharchive campaign list",
     ),
 )

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from healtharchive.model.expiries import Expiry
+from healtharchive.model.expiries import KEY, KNOWN_HOSTS, Expiry
 from healtharchive.model.services import Service
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
 from healtharchive.steward.condition import Condition
+from healtharchive.steward.next_keeping import (
+    after_bad_restore,
+    after_drift,
+    after_expiry,
+    after_lock,
+    after_old_backup,
+    after_reports,
+)
 
 LATE_BACKUP = 1.5  # of the time between two
 LATE_RESTORE = 2.0
@@ -83,11 +91,17 @@ def _expiring(condition: Condition, settings: Settings) -> Iterator[Found]:
 
 def _of_its_end(expiry: Expiry, now: datetime) -> Iterator[str]:
     if expiry.ends_at is not None:
-        verb = "has ended" if expiry.ends_at <= now else "ends"
+        over = expiry.ends_at <= now
+        if expiry.kind == KEY:
+            verb = "was to be replaced" if over else "is to be replaced"
+        else:
+            verb = "has ended" if over else "ends"
         yield f"{verb} on {expiry.ends_at:%Y-%m-%d %H:%M}Z"
     if expiry.unseen_since is not None:
         since = f"{expiry.unseen_since:%Y-%m-%d %H:%M}Z"
-        yield f"cannot be looked at since {since}: {expiry.trouble}"
+        is_file = expiry.kind in (KEY, KNOWN_HOSTS)
+        verb = "is not as it should be" if is_file else "cannot be looked at"
+        yield f"{verb} since {since}: {expiry.trouble}"
 
 
 def _reports_waiting(condition: Condition, settings: Settings) -> Iterator[Found]:
@@ -122,6 +136,7 @@ KEEPING_RULES = (
         lasts_seconds=0.0,
         meaning="The newest backup of the database cannot be restored, or was not tried for long.",
         find=_restore_failed,
+        next_step=after_bad_restore,
         command="healtharchive backup test",
     ),
     AlertRule(
@@ -130,6 +145,7 @@ KEEPING_RULES = (
         lasts_seconds=0.0,
         meaning="The newest backup of the database is too old, or there is none.",
         find=_backup_old,
+        next_step=after_old_backup,
         command="healtharchive backup now",
         explained_by=("StewardDown",),
     ),
@@ -139,14 +155,16 @@ KEEPING_RULES = (
         lasts_seconds=600.0,
         meaning="The settings, sources or schema in use are not those that are written down.",
         find=_drift,
+        next_step=after_drift,
         command="healtharchive events --since 1d",
     ),
     AlertRule(
         name="Expiring",
         severity="warning",
         lasts_seconds=0.0,
-        meaning="A certificate or a token ends soon, or a certificate cannot be looked at.",
+        meaning="A certificate, a key or a token ends soon, or one is not as it should be.",
         find=_expiring,
+        next_step=after_expiry,
         command="healtharchive doctor",
     ),
     AlertRule(
@@ -155,6 +173,7 @@ KEEPING_RULES = (
         lasts_seconds=0.0,
         meaning="A deploy lock was left behind; it is ignored.",
         find=_deploy_locked,
+        next_step=after_lock,
         command="healtharchive deploy unlock",
     ),
     AlertRule(
@@ -163,6 +182,7 @@ KEEPING_RULES = (
         lasts_seconds=259_200.0,
         meaning="Reports of readers wait for an answer.",
         find=_reports_waiting,
+        next_step=after_reports,
         command="healtharchive reports",
     ),
 )

@@ -9,7 +9,16 @@ from healtharchive.model.services import Hold, HoldKind, Service
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
 from healtharchive.steward.condition import Condition, ServiceNow
-from healtharchive.work.census import UNITS
+from healtharchive.steward.next_services import (
+    after_failing,
+    after_missing,
+    after_owed,
+    after_pause,
+    after_steward,
+    covering,
+    due_at,
+    start_command,
+)
 
 DAY = timedelta(days=1)
 WAITING = ("queued", "parked", "retryable", "completed")
@@ -22,30 +31,6 @@ LEAST_SILENCE_SECONDS = 600.0  # rounds that found nothing to do are only noted 
 def jobs_waiting(condition: Condition) -> int:
     """How many jobs a worker has to do, sooner or later."""
     return sum(condition.jobs.get(each, 0) for each in WAITING)
-
-
-def covering(service: ServiceNow, settings: Settings, now: datetime) -> Hold | None:
-    """Why the service is rightly down; None when nobody said so, or its restart is overdue."""
-    for each in service.holds:
-        if each.kind == HoldKind.PAUSE and (each.until is None or each.until > now):
-            return each
-        if each.kind == HoldKind.OWED and due_at(each, settings) > now:
-            return each
-    return None
-
-
-def due_at(hold: Hold, settings: Settings) -> datetime:
-    """When an owed restart is to be repaid."""
-    return (hold.until or hold.at) + timedelta(seconds=settings.repay_seconds)
-
-
-def start_command(service: ServiceNow) -> str:
-    """The command that starts it: its unit's, or its own where it had no unit."""
-    newest = service.newest
-    unit = newest.unit if newest is not None else ""
-    if unit.startswith(f"healtharchive-{service.service}") and unit.endswith(UNITS[0]):
-        return f"systemctl start {unit}"
-    return f"healtharchive {service.service}"
 
 
 # -- the steward ---------------------------------------------------------------------------
@@ -113,8 +98,7 @@ def _silent_since(condition: Condition, name: str, ended_at: datetime | None) ->
 
 def _worker_down(condition: Condition, settings: Settings) -> Iterator[Found]:
     worker = condition.services[Service.WORKER]
-    held = sum(condition.jobs.get(each, 0) for each in HELD)
-    waiting = jobs_waiting(condition) + held - len(condition.runs)
+    waiting = condition.for_workers - len(condition.runs)
     if worker.living or waiting <= 0 or covering(worker, settings, condition.now):
         return
     yield Found(
@@ -216,6 +200,7 @@ SERVICE_RULES = (
         lasts_seconds=120.0,
         meaning="No steward runs: nothing is repaired, shipped, checked or reported.",
         find=_steward_down,
+        next_step=after_steward,
         command="healtharchive why steward",
     ),
     AlertRule(
@@ -224,6 +209,7 @@ SERVICE_RULES = (
         lasts_seconds=120.0,
         meaning="Automation stopped a service, and nobody has started it again in time.",
         find=_restart_owed,
+        next_step=after_owed,
         command="healtharchive why worker",
         explained_by=("StewardDown",),
     ),
@@ -231,8 +217,9 @@ SERVICE_RULES = (
         name="WorkerDown",
         severity="critical",
         lasts_seconds=120.0,
-        meaning="Jobs wait and no worker runs, though nobody declared a pause.",
+        meaning="Jobs could go on and no worker runs, though nobody declared a pause.",
         find=_worker_down,
+        next_step=after_missing,
         command="healtharchive why worker",
         explained_by=("RestartOwed",),
     ),
@@ -242,6 +229,7 @@ SERVICE_RULES = (
         lasts_seconds=120.0,
         meaning="The web pages were served within the last day and are not any more.",
         find=_serve_down,
+        next_step=after_missing,
         command="healtharchive why serve",
         explained_by=("RestartOwed",),
     ),
@@ -251,6 +239,7 @@ SERVICE_RULES = (
         lasts_seconds=86_400.0,
         meaning="An operator's pause of the worker lasts while jobs wait.",
         find=_worker_paused,
+        next_step=after_pause,
         command="healtharchive worker resume",
     ),
     AlertRule(
@@ -259,6 +248,7 @@ SERVICE_RULES = (
         lasts_seconds=600.0,
         meaning="A part of the steward fails again and again, or has stopped making rounds.",
         find=_reconciler_failing,
+        next_step=after_failing,
         command="healtharchive why steward",
         explained_by=("StewardDown",),
     ),

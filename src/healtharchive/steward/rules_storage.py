@@ -10,8 +10,18 @@ from healtharchive.model.target import SPOOL, Verdict
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
 from healtharchive.steward.condition import Condition, SpoolNow, TargetNow
+from healtharchive.steward.next_storage import (
+    after_bad_copy,
+    after_down,
+    after_fixity,
+    after_flapping,
+    after_full,
+    after_loss,
+    after_shipping,
+)
 
 FLAPS = 3
+TARGET_TROUBLE = ("TargetHeld", "TargetFlapping", "TargetDown")
 LATE_FIXITY = 1.1  # of the time in which every copy is to be read
 MOST_LOST = 20  # named one by one; whoever lost more reads the journal
 
@@ -76,16 +86,26 @@ def _target_held(condition: Condition, settings: Settings) -> Iterator[Found]:
 def _target_flapping(condition: Condition, settings: Settings) -> Iterator[Found]:
     for each in condition.targets:
         recent = timedelta(seconds=settings.park_forget_seconds)
-        if each.trips < FLAPS or condition.now - each.since > recent:
+        well = each.state == TargetState.CLOSED and condition.now - each.since > recent
+        if each.trips < FLAPS or well:
             continue
         yield Found(
             "target",
             each.name,
-            f"{each.name} has failed {each.trips} times, each soon after it had come back.",
-            {"trips": each.trips},
+            f"{each.name} has failed {each.trips} times, each soon after it had come back"
+            f"{_flapping_now(each)}.",
+            {"trips": each.trips, "state": each.state, "verdict": each.verdict},
             command=f"healtharchive why target {each.name}",
             needs=needs_of(each),
         )
+
+
+def _flapping_now(target: TargetNow) -> str:
+    """How it is at the moment, as the end of a sentence."""
+    if target.state == TargetState.CLOSED:
+        return f"; it is well since {target.since:%H:%M:%S}Z"
+    detail = f": {target.error}" if target.error else ""
+    return f"; it is {_verdict(target)} since {target.since:%H:%M:%S}Z{detail}"
 
 
 # -- the local disk ------------------------------------------------------------------------
@@ -206,6 +226,7 @@ STORAGE_RULES = (
         lasts_seconds=0.0,
         meaning="Captured bytes are gone: no good copy of a segment is left anywhere.",
         find=_segment_lost,
+        next_step=after_loss,
         command="healtharchive storage status",
     ),
     AlertRule(
@@ -214,6 +235,7 @@ STORAGE_RULES = (
         lasts_seconds=60.0,
         meaning="A target is down, and automation may not or cannot mend it: a person must decide.",
         find=_target_held,
+        next_step=after_down,
         command="healtharchive steward run storage --dry-run",
     ),
     AlertRule(
@@ -222,8 +244,9 @@ STORAGE_RULES = (
         lasts_seconds=300.0,
         meaning="A target cannot be used; the jobs that need it wait and spend no retry.",
         find=_target_down,
+        next_step=after_down,
         command="healtharchive storage status",
-        explained_by=("TargetHeld", "TargetDown"),
+        explained_by=TARGET_TROUBLE,
     ),
     AlertRule(
         name="SpoolFull",
@@ -231,16 +254,18 @@ STORAGE_RULES = (
         lasts_seconds=60.0,
         meaning="The disk under jobs_root is so full that no crawl is begun.",
         find=_spool_full,
+        next_step=after_full,
         command="healtharchive steward run spool --dry-run",
     ),
     AlertRule(
         name="TargetFlapping",
-        severity="warning",
-        lasts_seconds=0.0,
+        severity="critical",
+        lasts_seconds=300.0,
         meaning="A target comes back and fails again, time after time.",
         find=_target_flapping,
+        next_step=after_flapping,
         command="healtharchive storage status",
-        explained_by=("TargetHeld",),
+        explained_by=("TargetHeld", "TargetFlapping"),
     ),
     AlertRule(
         name="SpoolFilling",
@@ -248,6 +273,7 @@ STORAGE_RULES = (
         lasts_seconds=300.0,
         meaning="The disk under jobs_root is getting full.",
         find=_spool_filling,
+        next_step=after_full,
         command="healtharchive steward run spool --dry-run",
         explained_by=("SpoolFull",),
     ),
@@ -257,6 +283,7 @@ STORAGE_RULES = (
         lasts_seconds=3600.0,
         meaning="The disk under jobs_root will be full within days if it goes on like this.",
         find=_disk_full_soon,
+        next_step=after_full,
         command="healtharchive steward run spool --dry-run",
         explained_by=("SpoolFull",),
     ),
@@ -266,8 +293,9 @@ STORAGE_RULES = (
         lasts_seconds=0.0,
         meaning="Sealed segments wait for too long to be copied to a target.",
         find=_shipping_late,
+        next_step=after_shipping,
         command="healtharchive steward run shipping --dry-run",
-        explained_by=("TargetHeld", "TargetDown", "StewardDown"),
+        explained_by=(*TARGET_TROUBLE, "StewardDown"),
     ),
     AlertRule(
         name="CopyBad",
@@ -275,8 +303,9 @@ STORAGE_RULES = (
         lasts_seconds=3600.0,
         meaning="A copy on a target is missing or is not what was captured.",
         find=_copy_bad,
+        next_step=after_bad_copy,
         command="healtharchive storage status",
-        explained_by=("TargetHeld", "TargetDown"),
+        explained_by=TARGET_TROUBLE,
     ),
     AlertRule(
         name="FixityLate",
@@ -284,7 +313,8 @@ STORAGE_RULES = (
         lasts_seconds=0.0,
         meaning="Copies are not read back and re-hashed as often as they should be.",
         find=_fixity_late,
+        next_step=after_fixity,
         command="healtharchive steward run fixity --dry-run",
-        explained_by=("TargetHeld", "TargetDown", "StewardDown"),
+        explained_by=(*TARGET_TROUBLE, "StewardDown"),
     ),
 )

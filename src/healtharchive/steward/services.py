@@ -1,7 +1,8 @@
 """The services reconciler: a worker that is down while work waits, and restarts that are owed.
 
-An operator's declared pause is respected, whatever the reason of the stop. Storage in trouble is
-no reason to leave anything down: jobs wait for their targets by themselves.
+An operator's declared pause is respected, whatever the reason of the stop, and so is a unit that
+is disabled: its service has moved to another machine. Storage in trouble is no reason to leave
+anything down: jobs wait for their targets by themselves.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.rounds import Caps, Step
 from healtharchive.work.census import patience_seconds
 from healtharchive.work.holder import is_gone, pid_here
-from healtharchive.work.starting import Starter, starter_here
+from healtharchive.work.starting import Starter, is_disabled, starter_here
 
 PACE_SECONDS = 5.0
 # With the pace and the gate's cooldown an owed restart is repaid within 60 s, whatever is set.
@@ -58,6 +59,7 @@ class ServiceSeen:
     """One service on this machine. `last` is its process that was started last, ended or not.
 
     `objection` is why nothing can be started from here; `waiting` are jobs that wait for a worker.
+    `disabled`: its unit is; `elsewhere` are other machines on which the service lives.
     """
 
     service: Service
@@ -69,6 +71,8 @@ class ServiceSeen:
     waiting: int = 0
     objection: str = ""
     resumed_at: datetime | None = None  # when its last pause ended
+    disabled: bool = False
+    elsewhere: tuple[str, ...] = ()
 
 
 # -- what follows: pure --------------------------------------------------------------------
@@ -78,7 +82,7 @@ def plan(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]:
     """The holds that are over, and the start of what should not be down."""
     steps = [*_over(seen, now), *_settled(seen, repay_seconds, now)]
     startable = seen.service is not Service.STEWARD and seen.living_since is None
-    if startable and not _paused(seen, now):
+    if startable and not seen.disabled and not _paused(seen, now):
         steps += _start(seen, repay_seconds, now)
     return steps
 
@@ -118,10 +122,12 @@ def _over(seen: ServiceSeen, now: datetime) -> list[Step]:
 
 
 def _settled(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]:
-    """Owed restarts of what runs again, or was never stopped."""
+    """Owed restarts of what runs again, was never stopped, or is not to run here any more."""
     since = seen.living_since
     if since is None:
-        return []
+        why = f"{unit_of(seen.service, seen.last)} is disabled on {seen.host}"
+        gone = _of_kind(seen, HoldKind.OWED) if seen.disabled else ()
+        return [_about_hold(SETTLE, seen, each.hold, why) for each in gone]
     steps = []
     for each in _of_kind(seen, HoldKind.OWED):
         if since > each.hold.at:
@@ -148,7 +154,8 @@ def _start(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]
     if owed or not _missed(seen, repay_seconds, now):
         return []
     work = f", and {_jobs(seen.waiting)}" if seen.service is Service.WORKER else ""
-    return [_start_step(seen, f"it is down{work}; nobody declared a pause", now)]
+    moved = f"; another runs on {', '.join(seen.elsewhere)}" if seen.elsewhere else ""
+    return [_start_step(seen, f"it is down{work}; nobody declared a pause{moved}", now)]
 
 
 def _missed(seen: ServiceSeen, repay_seconds: float, now: datetime) -> bool:
@@ -200,10 +207,14 @@ def _jobs(number: int) -> str:
 
 @dataclass(slots=True)
 class Services:
-    """Looks at the services of this machine. `starter` says who can start them."""
+    """Looks at the services of this machine. `starter` says who can start them.
+
+    `disabled` says of a unit whether somebody wants it to stay down here.
+    """
 
     means: StewardMeans
     starter: Callable[[], Starter] | None = None
+    disabled: Callable[[str], bool] = is_disabled
     name: str = "services"
     caps: Caps = CAPS
     _starter: Starter = field(init=False)
@@ -238,11 +249,10 @@ class Services:
         database = self.means.database
         with database.read() as connection:
             now = database.now(connection)
-            alive = [
-                each.started_at
-                for each in standing_processes(connection, service)
-                if each.host == host and self._lives(each, now)
+            living = [
+                each for each in standing_processes(connection, service) if self._lives(each, now)
             ]
+            alive = [each.started_at for each in living if each.host == host]
             last = newest_process(connection, service, host)
             return ServiceSeen(
                 service=service,
@@ -257,6 +267,8 @@ class Services:
                 waiting=waiting_jobs(connection),
                 objection=self._objection(service, last) if not alive else "",
                 resumed_at=resumed_at(connection, service, host),
+                disabled=not alive and self.disabled(unit_of(service, last)),
+                elsewhere=tuple(sorted({each.host for each in living} - {host})),
             )
 
     def _objection(self, service: Service, last: Process | None) -> str:

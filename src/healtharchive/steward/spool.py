@@ -18,7 +18,8 @@ from sqlalchemy import Connection
 
 from healtharchive.model.copies import due_for_check, releasable
 from healtharchive.model.errors import SetupError
-from healtharchive.model.finished import container_jobs_finished
+from healtharchive.model.finished import jobs_finished
+from healtharchive.model.layout import CRAWL_LOG_NAME, CRAWLER_LOG_NAME
 from healtharchive.model.measures import forget_measures, last_measured, note_measures
 from healtharchive.model.segments import SegmentFile
 from healtharchive.model.states import TargetState
@@ -44,7 +45,7 @@ WACZ_DAYS = 7.0  # without anybody's asking for it
 LOOKED_BACK_DAYS = 400.0  # at jobs whose logs may be left
 OLD_LOOK_SECONDS = 120.0  # what the storage reconciler saw before then says nothing of now
 MOST_PATHS = 40  # removed in one step
-CRAWLER_LOG = "crawler.log"
+LOGS = (CRAWL_LOG_NAME, CRAWLER_LOG_NAME)
 REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "glusterfs", "lustre", "virtiofs")
 DERIVED = {
     "wacz": "prepared WACZ states that nobody asked for in 7 days",
@@ -259,12 +260,13 @@ class Spool:
     def _logs(self, now: datetime) -> list[str]:
         before, since = now - timedelta(days=KEPT_DAYS), now - timedelta(days=LOOKED_BACK_DAYS)
         with self.means.database.read() as connection:
-            jobs = container_jobs_finished(connection, since, before)
+            jobs = jobs_finished(connection, since, before)
         homes = [
             state_dir_of(self.means.settings, number) if target else Path(output_dir)
             for number, output_dir, target in jobs
         ]
-        return [str(home / f"{CRAWLER_LOG}{end}") for home in homes for end in ("", ".1")]
+        names = [f"{name}{end}" for name in LOGS for end in ("", ".1")]
+        return [str(home / name) for home in homes for name in names]
 
     def _removable(self, now: datetime, targets: Mapping[str, Target]) -> Removable:
         fresh_since = now - timedelta(seconds=self.means.settings.release_proof_seconds)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from healtharchive.crawl.hosts import RETRY_AFTER_CAP_SECONDS
 from healtharchive.model.actions import DAY, done_since
 from healtharchive.model.progress_samples import Sample, samples_of
 from healtharchive.model.restarts import request_restart
@@ -23,7 +22,6 @@ from healtharchive.steward.rounds import Caps, Step
 
 RESTART = "restart_stalled"
 HOUR_SECONDS = 3600.0
-WAITED_SECONDS = 300.0  # for the first answer after such a wait
 LEAST_URLS = 50  # settled in the window, before the share of errors says anything
 # A container has rules of its own; the outer rule only sees what those could not mend.
 CONTAINER_TIMES = 3.0
@@ -69,13 +67,11 @@ class Trouble:
 def policy_of(source: SourceDefinition, engine: str, settings: Settings) -> StallPolicy:
     """When a crawl of the source by this engine counts as stalled.
 
-    A host may ask to be left alone (Retry-After), and a new start would forget that: unless the
-    source says how long its crawl may stand still, it is longer than any such wait.
+    A host may ask to be left alone for longer (Retry-After): its crawl says so, and the time counts
+    from the end of such a wait.
     """
     rules, polite = source.stall, source.politeness
-    seconds = rules.seconds
-    if seconds is None:
-        seconds = max(settings.stall_seconds, RETRY_AFTER_CAP_SECONDS + WAITED_SECONDS)
+    seconds = settings.stall_seconds if rules.seconds is None else rules.seconds
     longest_wait = max(polite.delay_seconds, polite.max_delay_seconds) + polite.timeout_seconds
     seconds = max(seconds, POLITE_TIMES * longest_wait)
     per_day = rules.restarts_per_day
@@ -115,12 +111,13 @@ def look(watched: Watched, now: datetime) -> Trouble | None:
         return None
     if not _seen_now(watched.samples, now):
         return None
-    return _idle(watched, now) or _failing(watched) or _slow(watched)
+    return _idle(watched, now) or _failing(watched) or _slow(watched, now)
 
 
 def progress_of(watched: Watched) -> datetime:
-    """When the attempt last got on: settled a URL, wrote something, or began."""
-    known = [watched.crawl.started_at, watched.crawl.progress_at]
+    """When the attempt last got on: settled a URL, wrote something, or began; or when it will be
+    free to, after a polite wait."""
+    known = [watched.crawl.started_at, watched.crawl.progress_at, watched.crawl.waits_until]
     for before, after in zip(watched.samples, watched.samples[1:], strict=False):
         if _counts(before) != _counts(after):
             known.append(after.at)
@@ -160,11 +157,13 @@ def _failing(watched: Watched) -> Trouble | None:
     )
 
 
-def _slow(watched: Watched) -> Trouble | None:
-    least = watched.policy.pages_per_hour
+def _slow(watched: Watched, now: datetime) -> Trouble | None:
+    least, waited = watched.policy.pages_per_hour, watched.crawl.waits_until
     ends = _ends(watched.samples, HOUR_SECONDS)
     if not least or ends is None:
         return None
+    if waited is not None and (now - waited).total_seconds() < HOUR_SECONDS:
+        return None  # part of that hour was a polite wait
     first, last = ends
     done = last.urls_done - first.urls_done
     enough_to_do = min(first.urls_queued, last.urls_queued) >= least

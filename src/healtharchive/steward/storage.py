@@ -9,13 +9,8 @@ from healtharchive.model.actions import DAY, HOUR, REFUSED, done_since, last_ref
 from healtharchive.model.journal import record
 from healtharchive.model.states import TargetState
 from healtharchive.model.target import Verdict
-from healtharchive.model.targets import (
-    Target,
-    change_target,
-    declare_targets,
-    get_target,
-    list_targets,
-)
+from healtharchive.model.targets import Target, declare_targets, get_target, list_targets
+from healtharchive.model.told import HELD, Told, last_told
 from healtharchive.steward.gates import Record, refusal
 from healtharchive.steward.looking import Watcher
 from healtharchive.steward.means import StewardMeans
@@ -27,7 +22,7 @@ from healtharchive.storage.prober import Prober
 from healtharchive.storage.pulse import Pulse
 from healtharchive.storage.register import note_look
 
-ALERT_AFTER = timedelta(seconds=60)  # of trouble that nothing automatic has ended
+HELD_AFTER = timedelta(seconds=60)  # a shorter trouble needs no reason why nobody mended it
 
 
 @dataclass(slots=True)
@@ -65,8 +60,8 @@ class Storage:
             mend(repair, seen, self._record(seen.target), self.means)
             seen = self._watcher(name).look()
             keep_evidence_after(seen, self.means)
-        if not seen.inspection.healthy:
-            self._alert_once(seen, repair)
+        if repair.hold and not seen.inspection.healthy:
+            self._note_hold(seen, repair)
         return repair
 
     def feel(self, target: Target) -> None:
@@ -165,31 +160,37 @@ class Storage:
                 target.last_healthy_at,
             )
 
-    def _alert_once(self, seen: Seen, repair: Repair) -> None:
-        """One alert for one trouble: when it lasts and nothing automatic has ended it."""
+    def _note_hold(self, seen: Seen, repair: Repair) -> None:
+        """Write why nothing automatic mends a target, once for each reason in one trouble.
+
+        Nobody is told by this: it is what the rule TargetHeld goes by.
+        """
         database, target = self.means.database, seen.target
         with database.begin() as connection:
             now = database.now(connection)
-            lasts = target.state is TargetState.OPEN and now - target.since >= ALERT_AFTER
-            if target.alerted_at is not None or not lasts:
+            if target.state is not TargetState.OPEN or now - target.since < HELD_AFTER:
                 return
-            detail = seen.inspection.detail
-            event_id = record(
+            noted = last_told(connection, "target", (HELD,), target.name)
+            reason = _reason(repair.hold)
+            if noted is not None and noted.at >= target.since and _reason_of(noted) == reason:
+                return
+            record(
                 connection,
                 at=now,
                 actor=self.means.actor,
                 subject="target",
                 subject_id=target.name,
-                what="alert",
-                why=f"{target.name} is {repair.verdict} since {target.since:%H:%M:%S}Z: {detail}",
+                what=HELD,
+                why=f"it is {repair.verdict} since {target.since:%H:%M:%S}Z and not mended: "
+                f"{repair.hold}. {seen.inspection.detail}",
                 evidence={"hold": repair.hold, "repairs": target.apply_streak},
             )
-            change_target(
-                database,
-                connection,
-                target.name,
-                None,
-                actor=self.means.actor,
-                columns={"alerted_at": now},
-                caused_by=event_id,
-            )
+
+
+def _reason_of(noted: Told) -> str:
+    return _reason(str(noted.evidence.get("hold", "")))
+
+
+def _reason(hold: str) -> str:
+    """What stays the same of a reason as time goes by."""
+    return hold.split(":")[0]

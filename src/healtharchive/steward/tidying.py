@@ -19,7 +19,7 @@ LAYOUT_NAME = "layout.json"
 NAMES = {
     "wacz": re.compile(r"/(job|source|campaign)-[^/]+/[0-9a-f]{32}"),
     "evidence": re.compile(r"/[a-z][a-z0-9-]*-\d{8}T\d{6}Z-(before|after)\.json(\.part)?"),
-    "logs": re.compile(r"/crawler\.log(\.1)?"),
+    "logs": re.compile(r"/crawl(er)?\.log(\.1)?"),
 }
 
 

@@ -28,7 +28,7 @@ from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.model.targets import Target, declare_targets, get_target
 from healtharchive.steward.courier import carry
 from healtharchive.steward.means import StewardMeans
-from healtharchive.storage import local_files, mounting
+from healtharchive.storage import local_files
 from healtharchive.storage.inspection import inspect_target
 from healtharchive.storage.mountinfo import (
     Mount,
@@ -174,12 +174,7 @@ def _apply(means: StewardMeans, hot: HotPath, target: Target) -> list[str]:
     if hot.files:
         done += _move(means, hot, target)
     if not hot.mounted:
-        step = mounting.bind(
-            hot.backing,
-            hot.path,
-            base=target.root if target.kind is TargetKind.MOUNT else "",
-            deadline_seconds=means.settings.mount_seconds,
-        )
+        step = means.mounter.mount(hot.definition, target.definition)
         if not step.ok:
             raise SetupError(
                 f"{hot.path} cannot be bound to {hot.backing}: {step.detail}.",

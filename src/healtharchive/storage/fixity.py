@@ -38,8 +38,9 @@ def fetch_one(place: Place, wanted: Wanted, throttle: Watch) -> None:
     """
     destination = Path(wanted.destination)
     fresh = destination.with_name(destination.name + FETCH_SUFFIX)
-    with local_file(str(fresh)):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+    if wanted.make_directory:
+        with local_file(str(fresh)):
+            destination.parent.mkdir(parents=True, exist_ok=True)
     try:
         _copy(place, wanted, fresh, throttle)
         with local_file(str(destination)):

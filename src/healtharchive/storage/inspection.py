@@ -35,6 +35,7 @@ VERDICTS = {
     errno.EDQUOT: Verdict.FULL,
     errno.ENOENT: Verdict.MISSING,
     errno.ENOTDIR: Verdict.MISSING,
+    errno.EEXIST: Verdict.MISSING,  # what is there is no directory
 }
 
 

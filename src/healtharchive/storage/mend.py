@@ -18,7 +18,15 @@ MS_BIND = 4096  # mount(2)
 
 def unmount(path: str) -> None:
     """Take the topmost mount at the path away. The dead file system is never asked."""
-    _call("umount2", os.fsencode(path), MNT_DETACH | UMOUNT_NOFOLLOW)
+    above, name = os.path.split(os.path.normpath(path))
+    os.fchdir(_held(above))
+    _call("umount2", os.fsencode(name), MNT_DETACH | UMOUNT_NOFOLLOW)
+
+
+def abort(file: str) -> None:
+    """Write to a FUSE connection's `abort`, which belongs to whoever made the mount."""
+    with open(file, "w", encoding="ascii") as switch:
+        switch.write("1")
 
 
 def prepare(path: str) -> None:
@@ -33,10 +41,16 @@ def prepare(path: str) -> None:
 
 
 def bind(backing: str, path: str) -> None:
-    """Show the directory `backing`, which is made if missing, at the path too."""
+    """Show the directory `backing`, which is made if missing, at the path too.
+
+    EACCES where this user could not make files: no mount of his hides what is another's.
+    """
     os.makedirs(backing, exist_ok=True)
     prepare(path)
-    _call("mount", os.fsencode(backing), os.fsencode(path), None, MS_BIND, None)
+    source, place = (f"/proc/self/fd/{_held(each)}" for each in (backing, path))
+    if not os.access(place, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+    _call("mount", os.fsencode(source), os.fsencode(place), None, MS_BIND, None)
 
 
 def identify(root: str, target: str, identity: str) -> None:
@@ -46,6 +60,20 @@ def identify(root: str, target: str, identity: str) -> None:
     from healtharchive.storage.identity import write_identity
 
     write_identity(root, target, identity)
+
+
+def _held(path: str) -> int:
+    """A handle on a directory that no symbolic link leads to, ENOTDIR where one would.
+
+    What is checked is then what is mounted on, whoever else may rename things meanwhile.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+    handle = os.open("/", flags)
+    for part in os.path.normpath(path).split("/")[1:]:
+        if part:
+            above, handle = handle, os.open(part, flags, dir_fd=handle)
+            os.close(above)
+    return handle
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -60,6 +88,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "unmount": unmount,
     "prepare": prepare,
     "bind": bind,
+    "abort": abort,
     "identify": identify,
 }
 

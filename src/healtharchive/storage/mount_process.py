@@ -79,7 +79,10 @@ def end_mount_process(pid: int, point: str) -> Step:
         if not _serves(pid, point):
             return Step("end process", point, False, f"process {pid} does not serve it")
         partner = [each for each in partners(pid, open_sockets()) if _name(each) == "ssh"]
-        _kill(handle)
+        try:
+            _kill(handle)
+        except PermissionError:
+            return Step("end process", point, False, f"process {pid} is another user's")
         for each in partner:
             _kill_ssh(each)
         ended = bool(select.select([handle], [], [], END_SECONDS)[0])

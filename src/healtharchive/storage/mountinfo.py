@@ -23,7 +23,8 @@ class Mount:
     """One mount of this mount namespace (proc(5), mountinfo).
 
     `root` is the directory of the file system that is seen at `point`: another one than "/" shows
-    a bind mount, whose options never say so.
+    a bind mount, whose options never say so. What is mounted below a `shared` one is seen in other
+    mount namespaces too.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Mount:
     filesystem: str
     source: str
     options: tuple[str, ...]
+    shared: bool = False
 
     @property
     def is_fuse(self) -> bool:
@@ -66,6 +68,7 @@ def _mount(line: bytes) -> Mount:
         filesystem=filesystem,
         source=source,
         options=tuple(dict.fromkeys(options)),
+        shared=any(word.startswith("shared:") for word in words[6:dash]),
     )
 
 

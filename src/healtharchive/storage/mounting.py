@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -49,12 +50,28 @@ class Step:
     seconds: float = 0.0
 
 
-def unmount(path: str, *, deadline_seconds: float = STEP_SECONDS) -> Step:
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """Whose the mounts are, and the words before a command that make it theirs.
+
+    `mending` stands before what takes the power to mount, `mounting` before a target's own command.
+    Without any, all is done as who we are.
+    """
+
+    user: str = ""
+    mending: tuple[str, ...] = ()
+    mounting: tuple[str, ...] = ()
+
+
+OWN = Powers()
+
+
+def unmount(path: str, *, deadline_seconds: float = STEP_SECONDS, powers: Powers = OWN) -> Step:
     """Take the topmost mount at a path away, lazily. The path itself is never asked."""
     before = mount_at(read_mounts(), path)
     if before is None:
         return Step("unmount", path, True, "nothing to do: nothing is mounted there")
-    step, number = _mend("unmount", path, deadline_seconds, path=path)
+    step, number = _mend("unmount", path, deadline_seconds, powers, path=path)
     after = mount_at(read_mounts(), path)
     if after is None or after.id != before.id:
         return replace(step, ok=True, detail=f"{before.filesystem} {before.source} is gone")
@@ -68,6 +85,7 @@ def unmount_all(
     mounts: Sequence[Mount] | None = None,
     *,
     deadline_seconds: float = STEP_SECONDS,
+    powers: Powers = OWN,
 ) -> list[Step]:
     """Take away all mounts at a path, and before them those below it, inside-out.
 
@@ -80,35 +98,32 @@ def unmount_all(
     for _ in range(LAYERS):
         if mount_at(table, path) is None or time.monotonic() - began > deadline_seconds:
             break
-        steps += _unmount_below(table, path)
-        steps.append(unmount(path, deadline_seconds=deadline_seconds))
+        steps += _unmount_below(table, path, powers)
+        steps.append(unmount(path, deadline_seconds=deadline_seconds, powers=powers))
         table = read_mounts()
     left = mount_at(read_mounts(), path)
     detail = f"still mounted: {left}" if left else "nothing is mounted there"
     return [*steps, Step("unmount all", path, left is None, detail, time.monotonic() - began)]
 
 
-def _unmount_below(mounts: Sequence[Mount], path: str) -> list[Step]:
+def _unmount_below(mounts: Sequence[Mount], path: str, powers: Powers) -> list[Step]:
     steps: list[Step] = []
     for nested in below(mounts, path):
-        steps.append(unmount(nested.point, deadline_seconds=NESTED_SECONDS))
+        steps.append(unmount(nested.point, deadline_seconds=NESTED_SECONDS, powers=powers))
         if not steps[-1].ok:
             break  # its path leads through a hung mount: so would the next one's
     return steps
 
 
-def abort_connection(device: str) -> Step:
+def abort_connection(device: str, *, powers: Powers = OWN) -> Step:
     """End a FUSE mount's connection: all that hangs on it gets errno 107 at once."""
-    directory = connection_directory(device)
+    what, directory = "abort connection", connection_directory(device)
     if directory is None:
-        return Step("abort connection", device, True, "nothing to do: there is no such connection")
-    try:
-        (directory / "abort").write_text("1")
-    except FileNotFoundError:
-        return Step("abort connection", device, True, "it ended by itself")
-    except OSError as error:
-        return Step("abort connection", device, False, str(error))
-    return Step("abort connection", device, True, "aborted")
+        return Step(what, device, True, "nothing to do: there is no such connection")
+    step, number = _mend("abort", device, STEP_SECONDS, powers, file=str(directory / "abort"))
+    if number == errno.ENOENT:
+        return Step(what, device, True, "it ended by itself")
+    return replace(step, what=what, detail="aborted" if step.ok else step.detail)
 
 
 def identify(
@@ -116,7 +131,7 @@ def identify(
 ) -> Step:
     """Mark the target's root with its identity, once; refused where another's is."""
     order = {"root": definition.root, "target": definition.name, "identity": identity}
-    return _mend("identify", definition.root, deadline_seconds, **order)[0]
+    return _mend("identify", definition.root, deadline_seconds, OWN, **order)[0]
 
 
 def bind(
@@ -125,6 +140,7 @@ def bind(
     *,
     base: str = "",
     deadline_seconds: float = STEP_SECONDS,
+    powers: Powers = OWN,
 ) -> Step:
     """Show the directory `backing` at `path` too; both are made if they are missing.
 
@@ -140,7 +156,7 @@ def bind(
         return Step("bind", path, True, "nothing to do: it is bound already")
     if at is not None:
         return Step("bind", path, False, f"something else is mounted there: {at}")
-    step, number = _mend("bind", path, deadline_seconds, backing=backing, path=path)
+    step, number = _mend("bind", path, deadline_seconds, powers, backing=backing, path=path)
     if not step.ok:
         return _refusal(step, number)
     at, under = mount_at(mounts := read_mounts(), path), covering(mounts, backing)
@@ -153,6 +169,7 @@ def mount(
     deadline_seconds: float,
     *,
     parent: TargetDefinition | None = None,
+    powers: Powers = OWN,
 ) -> Step:
     """Mount a target as its definition says; a bind is bound again.
 
@@ -163,32 +180,32 @@ def mount(
     if definition.kind is TargetKind.BIND:
         backing = backing_path(definition, parent)
         base = parent.root if parent is not None and parent.kind is TargetKind.MOUNT else ""
-        return bind(backing, root, base=base, deadline_seconds=deadline_seconds)
+        return bind(backing, root, base=base, deadline_seconds=deadline_seconds, powers=powers)
     began = time.monotonic()
     at = mount_at(read_mounts(), root)
     if at is not None:
         wrong = objection(definition, read_mounts())
         detail = f"something else is mounted there: {wrong}" if wrong else "nothing to do: mounted"
         return Step("mount", root, not wrong, detail)
-    command = _mount_command(definition)
+    command = _mount_command(definition, powers)
     if not command:
         return Step("mount", root, False, "nobody said how it is mounted")
-    step, number = _mend("prepare", root, deadline_seconds, path=root)
+    step, number = _mend("prepare", root, deadline_seconds, powers, path=root)
     if not step.ok:
         return replace(_refusal(step, number), what="mount")
     left = deadline_seconds - (time.monotonic() - began)
-    ok, detail = _mounted_by(command, definition, left)
+    ok, detail = _mounted_by(command, definition, left, powers.user)
     return Step("mount", root, ok, detail, time.monotonic() - began)
 
 
-def _mount_command(definition: TargetDefinition) -> list[str]:
+def _mount_command(definition: TargetDefinition, powers: Powers) -> list[str]:
     if definition.unit:
-        return ["systemctl", "restart", definition.unit]
-    return list(definition.mount_command)
+        return ["systemctl", "restart", "--", definition.unit]
+    return [*powers.mounting, *definition.mount_command] if definition.mount_command else []
 
 
 def _mounted_by(
-    command: Sequence[str], definition: TargetDefinition, deadline_seconds: float
+    command: Sequence[str], definition: TargetDefinition, deadline_seconds: float, user: str
 ) -> tuple[bool, str]:
     """Run what mounts; whether the declared mount appeared in time, and what there is to say.
 
@@ -206,12 +223,12 @@ def _mounted_by(
             )
         except OSError as error:
             return False, f"{command[0]} cannot be started: {error.strerror}"
-        ok, detail = _watch(process, definition, time.monotonic() + deadline_seconds)
+        ok, detail = _watch(process, definition, time.monotonic() + deadline_seconds, user)
         return (True, detail) if ok else (False, f"{detail}. It said: {_tail(output)}")
 
 
 def _watch(
-    process: subprocess.Popen[bytes], definition: TargetDefinition, deadline: float
+    process: subprocess.Popen[bytes], definition: TargetDefinition, deadline: float, user: str
 ) -> tuple[bool, str]:
     """Wait for the mount to be listed and served.
 
@@ -225,7 +242,7 @@ def _watch(
         if status is not None and status != 0:
             return False, f"the command ended with status {status}"
         left = max(deadline - time.monotonic(), POLL_SECONDS)
-        if not wrong and (status == 0 or _answers(definition.root, left)):
+        if not wrong and (status == 0 or _answers(definition.root, left, user)):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(FORK_SECONDS)  # so that its successor is the only one found
             return True, str(mount_at(mounts, definition.root))
@@ -237,8 +254,9 @@ def _watch(
         time.sleep(POLL_SECONDS)
 
 
-def _answers(path: str, deadline_seconds: float) -> bool:
-    return inspect_path(path, deadline_seconds=deadline_seconds, write=False).healthy
+def _answers(path: str, deadline_seconds: float, user: str) -> bool:
+    seen = inspect_path(path, deadline_seconds=deadline_seconds, write=False, user=user)
+    return seen.healthy
 
 
 def _tail(output: IO[bytes]) -> str:
@@ -247,9 +265,12 @@ def _tail(output: IO[bytes]) -> str:
     return output.read().decode("utf-8", "replace").strip() or "nothing"
 
 
-def _mend(verb: str, place: str, deadline_seconds: float, **order: str) -> tuple[Step, int]:
+def _mend(
+    verb: str, place: str, deadline_seconds: float, powers: Powers, **order: str
+) -> tuple[Step, int]:
     """What the child that mends came back with, and its errno (0: none)."""
-    done = errand.run_script(MEND, json.dumps({"verb": verb, **order}), deadline_seconds)
+    script = [*powers.mending, sys.executable, "-I", "-S", str(MEND)]
+    done = errand.run([*script, json.dumps({"verb": verb, **order})], deadline_seconds)
     seconds = done.elapsed_seconds
     if not done.in_time:
         detail = f"it did not end within {deadline_seconds:g} s"

@@ -92,7 +92,6 @@ def _after_trial(
         TargetEvent.TRIAL_OK,
         actor=actor,
         why=why,
-        columns={"alerted_at": None},
     )
 
 

@@ -42,7 +42,8 @@ MADE_ON_UNIX = 3 << 8
 class Part:
     """Some bytes: those of `literal`, or `length` bytes of a file from `offset` on.
 
-    The file is the segment `segment`, or the derived file `derived` beside the layout.
+    The file is the segment `segment`, or the derived file `derived` beside the layout, or what
+    the records come to that the table `places` beside the layout lists (`wacz_places`).
     """
 
     length: int
@@ -50,11 +51,13 @@ class Part:
     segment: str = ""
     derived: str = ""
     offset: int = 0
+    places: str = ""
 
     def cut(self, begin: int, end: int) -> Part:
         """The part's bytes from `begin` to before `end`."""
         literal = self.literal[begin:end]
-        return Part(end - begin, literal, self.segment, self.derived, self.offset + begin)
+        offset = self.offset + begin
+        return Part(end - begin, literal, self.segment, self.derived, offset, self.places)
 
 
 @dataclass(frozen=True, slots=True)

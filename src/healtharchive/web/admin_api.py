@@ -42,7 +42,7 @@ from healtharchive.web.operations_campaign import (
     campaigns_of,
 )
 from healtharchive.web.operations_desk import DeskDep
-from healtharchive.web.operations_entry import api_with
+from healtharchive.web.operations_entry import ApiRoute, api_with
 from healtharchive.web.operations_jobs import LAST_PAGE, JobList, JobView, job_of, jobs_of
 from healtharchive.web.operations_journal import wanted_of
 from healtharchive.web.operations_overview import Overview, overview_of
@@ -58,8 +58,11 @@ Operator = Annotated[Visitor, Depends(api_with(Scope.JOBS))]
 Owner = Annotated[Visitor, Depends(api_with(Scope.ADMIN))]
 JobId = Annotated[int, Field(ge=1, le=BIGGEST_ID)]
 Why = Annotated[str, Field(min_length=1, max_length=LONGEST_WHY)]
+Code = Annotated[str, Field(max_length=64)]  # with a limit, half a character is refused, too
 
-router = APIRouter(prefix=PREFIX, responses=answers(400, 401, 403, 413, 422, 429, 503))
+router = APIRouter(
+    prefix=PREFIX, route_class=ApiRoute, responses=answers(400, 401, 403, 413, 422, 429, 503)
+)
 
 
 class JobAct(StrEnum):
@@ -86,11 +89,11 @@ class Pause(Because):
 
 
 class NewCampaign(BaseModel):
-    """An edition to be made; without `sources` of every enabled one."""
+    """An edition to be made; without `sources` of every declared one."""
 
-    kind: str = "annual"
+    kind: Code = "annual"
     year: int
-    sources: list[str] = []
+    sources: list[Code] = []
 
 
 class NewToken(BaseModel):
@@ -252,7 +255,9 @@ def install(app: FastAPI) -> None:
         described["security"] = [{"bearer": []}]
         return described
 
-    app.add_api_route(DESCRIPTION, describe, include_in_schema=False)
+    described = APIRouter(route_class=ApiRoute)
+    described.add_api_route(DESCRIPTION, describe, include_in_schema=False)
+    app.include_router(described)
 
 
 def _next(found: list[Event], after_id: int, settled: datetime) -> int:

@@ -56,7 +56,7 @@ _FIELDS = (
 _HISTORY_FIELDS = (
     _Field("url", "Address of the page, such as https://example.org/page.", required=True),
     _Field("year", "Year of the captures (UTC); the latest with any if left out."),
-    _Field("page", "Page of the captures of that year, from 1."),
+    _Field("after", "Where the next page begins: the `next` of the page before."),
 )
 
 

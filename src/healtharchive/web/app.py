@@ -48,6 +48,8 @@ from healtharchive.web.sharing import Shared
 from healtharchive.web.validators import Validated
 from healtharchive.web.visit import Site
 
+READERS = 4  # all started ahead: who asks and hangs up in quick turns has several at work
+
 
 def create_site(
     settings: Settings, database: Database, port: int = 0, replay: ReplayPlace | None = None
@@ -57,7 +59,7 @@ def create_site(
         settings=settings,
         database=database,
         clock=SystemClock(),
-        readers=Readers(),
+        readers=Readers(limit=READERS, ahead=READERS),
         templates=_templates(),
         stylesheet=static_place.address("style.css"),
         port=port,
@@ -75,6 +77,7 @@ def app_of(site: Site) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        site.readers.start()
         yield
         site.readers.close()
         site.preparing.close()

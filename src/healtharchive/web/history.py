@@ -6,25 +6,30 @@
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from healtharchive.model.history import captures_by_year, captures_of_year, last_success_before
+from healtharchive.model.tables import BIGGEST_ID
 from healtharchive.warc.cdxj import stored_key
 from healtharchive.web import enhanced
 from healtharchive.web.absence import absent
 from healtharchive.web.language import MONTHS
 from healtharchive.web.original import is_usable
 from healtharchive.web.timeline import Day, Entry, days_of, timeline
-from healtharchive.web.trouble import Missing
+from healtharchive.web.trouble import Missing, Unusable
 from healtharchive.web.visit import SiteDep, Visit, VisitDep
 
 router = APIRouter(include_in_schema=False)
 PER_PAGE = 50
 LAST_YEAR = 9998
+PLACE = re.compile(r"([0-9]{20})-([0-9]{1,19})")
+MOMENT = "%Y%m%d%H%M%S%f"
 WEEK = calendar.Calendar(firstweekday=6)  # Sunday, as in Canada
 
 
@@ -40,17 +45,16 @@ class Year:
 class History:
     """A page's captures of one year, the latest that has any unless another is asked for.
 
-    `captures` are those of this page of `pages`, oldest first; `days` and `years` are all.
+    `captures` are those of this page, oldest first; `days` and `years` are all. `next` goes into
+    `after`, with the `year`, for the following captures; null where there are none.
     """
 
     url: str
     total: int
     years: tuple[Year, ...]
     year: int
-    page: int
-    pages: int
-    per_page: int
     captures: tuple[Entry, ...]
+    next: str | None
     days: tuple[Day, ...]
 
 
@@ -65,7 +69,7 @@ class Month:
 
 @router.get("/{language}/history")
 def show(visit: VisitDep, site: SiteDep) -> Response:
-    """A page's history: the query names its `url`, the `year` and the `page` of the timeline."""
+    """A page's history: its `url`, the `year`, and `after` what the list goes on."""
     query = visit.request.query_params
     url = query.get("url", "").strip()
     if not is_usable(url):
@@ -79,17 +83,16 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
         moments = captures_of_year(connection, key, year)
         before = last_success_before(connection, key, year)
     entries = timeline(moments, before)
-    pages = max(1, -(-len(entries) // PER_PAGE))
-    page = _number(query, "page", 1, pages)
+    after = _place(query.get("after", ""))
+    left = [each for each in entries if after is None or (each.captured_at, each.id) > after]
+    page = tuple(left[:PER_PAGE])
     history = History(
         url=url,
         total=sum(years.values()),
         years=tuple(Year(*each) for each in years.items()),
         year=year,
-        page=page,
-        pages=pages,
-        per_page=PER_PAGE,
-        captures=tuple(entries[(page - 1) * PER_PAGE : page * PER_PAGE]),
+        captures=page,
+        next=_written(page[-1]) if len(left) > len(page) else None,
         days=tuple(days_of(entries)),
     )
     return _answer(visit, history)
@@ -104,8 +107,10 @@ def _answer(visit: Visit, history: History) -> Response:
         weekdays=visit.say("calendar.weekdays").split(),
         by_day={(each.day.month, each.day.day): each for each in history.days},
         captures_of_year=sum(each.captures for each in history.days),
-        year_link=lambda year: visit.link(year=str(year), page=""),
-        page_link=lambda number: visit.link(page=str(number)),
+        year_link=lambda year: visit.link(year=str(year), after=""),
+        # With the year: the first capture of another one must not change what follows.
+        next_link=visit.link(year=str(history.year), after=history.next) if history.next else "",
+        first_link=visit.link(after="") if "after" in visit.request.query_params else "",
     )
 
 
@@ -118,6 +123,23 @@ def _number(query: Mapping[str, str], name: str, otherwise: int, most: int) -> i
     if not usable or not 1 <= int(given) <= most:
         raise Missing("trouble.404.page")
     return int(given)
+
+
+def _written(entry: Entry) -> str:
+    return f"{entry.captured_at.astimezone(UTC).strftime(MOMENT)}-{entry.id}"
+
+
+def _place(text: str) -> tuple[datetime, int] | None:
+    """Where a page of the timeline ended; Unusable when nobody was given such a place."""
+    if not text:
+        return None
+    found = PLACE.fullmatch(text)
+    try:
+        if found is not None and int(found[2]) <= BIGGEST_ID:
+            return datetime.strptime(found[1], MOMENT).replace(tzinfo=UTC), int(found[2])
+    except ValueError:  # no such day
+        pass
+    raise Unusable("trouble.400.place", name="after")
 
 
 def _months(visit: Visit, year: int) -> list[Month]:

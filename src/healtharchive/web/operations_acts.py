@@ -146,7 +146,8 @@ def make_campaign(
     """A campaign with one job a source; asked again, it adds what is missing."""
     database, settings = site.database, site.settings
     with database.begin() as connection:
-        for definition in load_all(settings.sources_dir).values():
+        declared = load_all(settings.sources_dir)
+        for definition in declared.values():
             upsert_source(database, connection, definition, actor=visitor.actor)
         campaign, added = create_campaign(
             database,
@@ -155,7 +156,7 @@ def make_campaign(
             year,
             jobs_root=str(settings.jobs_root),
             actor=visitor.actor,
-            sources=sources,
+            sources=sources or declared,
             retry_budget=settings.retry_budget,
         )
     return Edition(campaign.name, tuple(job.id for job in added))

@@ -86,6 +86,7 @@ def create_operations_app(site: Site, is_stopping: Callable[[], bool] = never) -
     app.add_exception_handler(NotFound, _not_there)
     app.add_exception_handler(BadInput, _not_so)
     app.add_exception_handler(RequestValidationError, _unusable)
+    app.add_exception_handler(400, _unreadable)
     app.add_middleware(
         Limited,
         allowance=Allowance(settings.requests_per_second, settings.requests_burst),
@@ -144,6 +145,11 @@ def _unusable(request: WebRequest, error: Exception) -> Response:
         if each["loc"][0] == "query":
             return trouble.answer(request, 400, "trouble.400.value", name=each["loc"][-1])
     return trouble.answer(request, 404, "trouble.404.page")
+
+
+def _unreadable(request: WebRequest, _: Exception) -> Response:
+    """A body that FastAPI could make nothing of: no text, or one that nobody could parse."""
+    return _said(request, 422, "body: it is no JSON in UTF-8.")
 
 
 def _said(request: WebRequest, status: int, sentence: object) -> Response:

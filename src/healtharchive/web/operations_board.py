@@ -27,13 +27,18 @@ RESTLESS = frozenset({"now", "beat_at", "probed_at", "eta_seconds", "deploy_lock
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that is wrong: the sentence, what to run, what to read, and what it explains."""
+    """One thing that is wrong: the sentence, what is next, what to run and read, what it explains.
+
+    `next` is what happens by itself and when, `only_you` what a person alone can do.
+    """
 
     severity: str
     name: str
     subject: str
     subject_id: str
     sentence: str
+    next: str
+    only_you: str
     command: str
     playbook: str
     explains: tuple[str, ...] = ()
@@ -91,6 +96,8 @@ def lines_of(found: list[Finding]) -> list[Line]:
             each.found.subject,
             each.found.subject_id,
             each.found.sentence,
+            each.next_step.by_itself,
+            each.next_step.only_you,
             each.command,
             each.rule.playbook,
             tuple(

@@ -11,14 +11,15 @@ from typing import Any
 
 from healtharchive.model.clock import Clock
 from healtharchive.model.jobs import Job
-from healtharchive.model.layout import FRONTIER_NAME
+from healtharchive.model.layout import CRAWL_LOG_NAME, CRAWLER_LOG_NAME, FRONTIER_NAME
+from healtharchive.model.masking import masked
 from healtharchive.settings import Settings
 from healtharchive.storage import errand
 from healtharchive.work.order import state_dir
 
 CHILD = Path(__file__).with_name("operations_log_child.py")
-CRAWLER_LOG = "crawler.log"  # of the container engine
 LINES = 40
+LONGEST_LINE = 2_000
 DEADLINE_SECONDS = 3.0
 FRESH_SECONDS = 1.5  # several people may look at one job
 MOST_KEPT = 64
@@ -45,11 +46,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a crawl's log, newest first. `readable` is False when its place is silent."""
+    """The end of a crawl's log, newest first. `readable` is False when its place is silent.
+
+    `crawler` is what the program in a container said, where an engine runs one.
+    """
 
     captured: tuple[Captured, ...] = ()
     failed: tuple[Failure, ...] = ()
     log: tuple[str, ...] = ()
+    crawler: tuple[str, ...] = ()
     readable: bool = True
 
 
@@ -87,7 +92,8 @@ class Logs:
         directory = state_dir(self.settings, job)  # joined as text: nothing here may touch it
         order = {
             "frontier": f"{directory}/{FRONTIER_NAME}",
-            "log": f"{directory}/{CRAWLER_LOG}",
+            "log": f"{directory}/{CRAWL_LOG_NAME}",
+            "crawler": f"{directory}/{CRAWLER_LOG_NAME}",
             "lines": LINES,
         }
         done = errand.run_script(CHILD, json.dumps(order), DEADLINE_SECONDS)
@@ -103,9 +109,15 @@ def tail_of(said: dict[str, Any]) -> Tail:
     """What the child said, as a record."""
     return Tail(
         tuple(
-            Captured(at or "", status, mime or "", url)
+            Captured(at or "", status, mime or "", masked(url))
             for at, status, mime, url in said["captured"]
         ),
-        tuple(Failure(url, reason or "") for url, reason in said["failed"]),
-        tuple(reversed(said["log"])),
+        tuple(Failure(masked(url), masked(reason or "")) for url, reason in said["failed"]),
+        _lines(said["log"]),
+        _lines(said["crawler"]),
     )
+
+
+def _lines(said: list[str]) -> tuple[str, ...]:
+    """Newest first; the crawler's own lines have seen no mask yet."""
+    return tuple(masked(line[:LONGEST_LINE]) for line in reversed(said))

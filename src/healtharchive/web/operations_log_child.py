@@ -1,7 +1,7 @@
 """The end of a crawl's log, for the operations pages: run as a script, killed when it is late.
 
 The job's directory may lie on a mount that hangs. Standard library only: it is there in 15 ms.
-`python -I -S operations_log_child.py '{"frontier": PATH, "log": PATH, "lines": 40}'`
+Run by `python -I -S`, with '{"frontier": PATH, "log": PATH, "crawler": PATH, "lines": 40}'.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ FAILED = "SELECT url, reason FROM urls WHERE state = 3 ORDER BY id DESC LIMIT ?"
 
 def main() -> None:
     order = json.loads(sys.argv[1])
-    print(json.dumps({**frontier(order), "log": tail(order["log"], order["lines"])}))
+    tails = {name: tail(order[name], order["lines"]) for name in ("log", "crawler")}
+    print(json.dumps({**frontier(order), **tails}))
 
 
 def frontier(order: dict[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ async def _tell(request: Request, desk: Desk, job_id: int | None) -> AsyncIterat
     told = Told()
     desk.streams += 1
     try:
-        told.begin(*await run_in_threadpool(_look, desk, job_id))
+        told.begin(*await run_in_threadpool(look, desk, job_id))
         yield "retry: 3000\n\n"
         while await _wait(request, desk):
             try:
@@ -120,10 +120,11 @@ async def _wait(request: Request, desk: Desk) -> bool:
 def _turn(request: Request, desk: Desk, job_id: int | None) -> tuple[bool, Seen, Tail | None]:
     session = request.cookies.get(COOKIE, "")
     admitted = admission_of(request).by_session(session) is not None
-    return (admitted, *_look(desk, job_id))
+    return (admitted, *look(desk, job_id))
 
 
-def _look(desk: Desk, job_id: int | None) -> tuple[Seen, Tail | None]:
+def look(desk: Desk, job_id: int | None) -> tuple[Seen, Tail | None]:
+    """How the archive is, and the tail of the job that a page shows."""
     return desk.board.seen(), _tail(desk, job_id)
 
 

@@ -85,7 +85,7 @@ def job_facts(job: Job, names: Mapping[str, str]) -> JobFacts:
         park_count=job.park_count,
         rescue_count=job.rescue_count,
         parked_reason=job.parked_reason,
-        not_before=job.not_before,
+        not_before=job.due_at,
         outcome=job.outcome,
         last_error=job.last_error,
         created_at=job.created_at,

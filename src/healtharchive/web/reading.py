@@ -7,6 +7,7 @@ child that does not answer. A child that cannot even die is left behind, and cou
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import subprocess
@@ -27,6 +28,7 @@ from healtharchive.web.turns import Turns
 LENGTH_BYTES = 4  # before each piece of an answer; a piece of length zero ends it
 GRACE_SECONDS = 0.5  # a killed process that does not hang has ended long before
 CHILD = (sys.executable, "-P", "-m", "healtharchive.web.reading_child")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +81,34 @@ class Readers:
     """A few children that read stored records, one order each at a time.
 
     `deadline_seconds` is the longest wait for each piece of an answer; `limit` bounds both the
-    children at work and the killed ones that still hang in the kernel.
+    children that can read and the killed ones that still hang in the kernel. After `start`, `ahead`
+    children are always ready, or being started before anybody asks: a Python takes long to start.
     """
 
     def __init__(
-        self, limit: int = 4, deadline_seconds: float = 15.0, clock: Clock | None = None
+        self,
+        limit: int = 4,
+        deadline_seconds: float = 15.0,
+        clock: Clock | None = None,
+        ahead: int = 1,
     ) -> None:
         self._deadline_seconds = deadline_seconds
         self._clock = clock or SystemClock()
         self._turns = Turns(limit, "Every reader of stored records")
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a forgotten body may be closed anywhere, also below it
+        self._at_work = 0
         self._idle: list[_Child] = []
         self._dying: list[_Child] = []
+        self._ahead = ahead
+        self._started = False  # children are started ahead of need
+        self._closed = False
+
+    def start(self) -> None:
+        """Have children ready before anybody asks, and whenever too few are, until `close`."""
+        with self._lock:
+            self._started, self._closed = True, False
+        self._see_to_a_spare()
 
     def read(self, order: ReadOrder) -> Reading:
         """The answer to one order. StorageUnavailable when none comes in time; Busy."""
@@ -108,6 +125,7 @@ class Readers:
     def close(self) -> None:
         """End every idle child; one at work ends when its answer does."""
         with self._lock:
+            self._started, self._closed = False, True
             children, self._idle = self._idle, []
         for child in children:
             child.kill()
@@ -127,21 +145,66 @@ class Readers:
 
     def _take(self) -> _Child:
         with self._lock:
-            self._dying = [child for child in self._dying if not child.gone]
-            if len(self._dying) >= self._limit:
-                raise StorageUnavailable("Too many reads hang on a storage that does not answer.")
-            while self._idle:
-                child = self._idle.pop()
-                if not child.gone:
-                    return child
-        return _Child()
+            child = self._ready()
+            self._at_work += 1
+        try:
+            return child or _Child()
+        except BaseException:
+            with self._lock:
+                self._at_work -= 1
+            raise
+        finally:
+            self._see_to_a_spare()
+
+    def _ready(self) -> _Child | None:
+        """An idle child; None when one has to be started."""
+        self._dying = [child for child in self._dying if not child.gone]
+        if len(self._dying) >= self._limit:
+            raise StorageUnavailable("Too many reads hang on a storage that does not answer.")
+        while self._idle:
+            child = self._idle.pop()
+            if not child.gone:
+                return child
+        return None
 
     def _give_back(self, child: _Child, whole: bool) -> None:
-        dead = not whole and child.kill()
         with self._lock:
-            if not dead:
-                (self._idle if whole else self._dying).append(child)
+            kept = whole and not self._closed
+            if kept:
+                self._idle.append(child)
+                self._at_work -= 1
+        if not kept:
+            dead = child.kill()
+            with self._lock:
+                self._at_work -= 1
+                if not dead:
+                    self._dying.append(child)
+            self._see_to_a_spare()
         self._turns.give_back()
+
+    def _see_to_a_spare(self) -> None:
+        """Have the next reader's child started, while nobody waits for it."""
+        if self._lacks_a_spare():
+            threading.Thread(target=self._start_spares, daemon=True, name="a spare reader").start()
+
+    def _start_spares(self) -> None:
+        while self._started_a_spare():
+            pass
+
+    def _started_a_spare(self) -> bool:
+        with self._lock:  # whoever closes meanwhile ends it, or there is none
+            if not self._lacks_a_spare():
+                return False
+            try:
+                self._idle.append(_Child())
+            except OSError as error:
+                log.warning("no reading child can be started ahead of need: %s", error)
+                return False
+            return True
+
+    def _lacks_a_spare(self) -> bool:
+        wanted = min(self._ahead, self._limit - self._at_work)
+        return self._started and len(self._idle) < wanted
 
 
 class _Child:

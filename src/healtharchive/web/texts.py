@@ -49,6 +49,7 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "bytes.many": ("{n} bytes", "{n} octets"),
     "pages.label": ("Pages of results", "Pages de résultats"),
     "pages.previous": ("← Previous", "← Précédente"),
+    "pages.first": ("Back to the first page", "Retour à la première page"),
     "pages.next": ("Next →", "Suivante →"),
     "pages.here": ("Page {page} of {last}", "Page {page} sur {last}"),
     "refresh.on": (

@@ -16,6 +16,10 @@ WRITTEN: dict[str, tuple[str, str]] = {
         "The parameter {name} may be given {most} times at most.",
         "Le paramètre {name} peut être donné {most} fois au plus.",
     ),
+    "trouble.400.text": (
+        "Something that was sent holds characters that no text may have.",
+        "Un texte envoyé contient des caractères qu’aucun texte ne peut avoir.",
+    ),
     "trouble.400.value": (
         "The parameter {name} cannot have this value.",
         "Le paramètre {name} ne peut pas avoir cette valeur.",

@@ -102,7 +102,6 @@ WRITTEN: dict[str, tuple[str, str]] = {
     "changes.atom": ("This list as a feed (Atom)", "Cette liste en fil (Atom)"),
     "changes.of_page": ("Changes of", "Changements de"),
     "changes.none": ("No change is known.", "Aucun changement n’est connu."),
-    "changes.first": ("Back to the first page", "Retour à la première page"),
     "changes.kind.content": ("Content changed", "Contenu modifié"),
     "changes.kind.boilerplate": ("Nothing of the content changed", "Contenu inchangé"),
     "changes.kind.new": ("New page", "Nouvelle page"),

@@ -38,6 +38,8 @@ WRITTEN: dict[str, tuple[str, str]] = {
     "operations.severity.critical": ("FAIL", "GRAVE"),
     "operations.severity.warning": ("WARN", "ATTENTION"),
     "operations.severity.info": ("NOTE", "NOTE"),
+    "operations.next": ("Next:", "Ensuite␣:"),
+    "operations.only_you": ("Only you can:", "Vous seul pouvez␣:"),
     "operations.run": ("Run", "À exécuter␣:"),
     "operations.read": ("read", "à lire␣:"),
     "operations.explains.one": ("It explains {n} other", "Cela en explique {n} autre"),
@@ -160,7 +162,14 @@ WRITTEN: dict[str, tuple[str, str]] = {
     ),
     "operations.log.captured": ("Captured last, newest first", "Dernières captures"),
     "operations.log.failed": ("Failed last, newest first", "Derniers échecs"),
-    "operations.log.crawler": ("The crawler’s own log, newest first", "Journal du robot"),
+    "operations.log.own": (
+        "What the crawl says, newest first",
+        "Ce que dit la collecte, le plus récent en premier",
+    ),
+    "operations.log.crawler": (
+        "What the crawler in the container says, newest first",
+        "Ce que dit le robot dans son conteneur, le plus récent en premier",
+    ),
     "operations.whole_story": ("The whole story in the journal", "Toute l’histoire au journal"),
     # A campaign
     "operations.campaigns.none": (

@@ -23,6 +23,7 @@ from healtharchive.web.turns import Busy
 from healtharchive.web.visit import Visit
 
 RETRY_AFTER_SECONDS = 60
+NOTHING = "trouble.404.page"
 SOON_SECONDS = 5  # until something is prepared, or its turn comes
 log = logging.getLogger(__name__)
 
@@ -131,9 +132,11 @@ def _no_database(request: Request, error: Exception) -> Response:
 
 
 def _no_such_value(request: Request, error: Exception) -> Response:
-    """The database is well: what was asked for is nothing that it could hold."""
-    log.warning("%s answered 404: %s", request.url.path, str(error).partition("\n")[0])
-    return answer(request, 404, "trouble.404.page")
+    """The database is well: what was asked for, or sent, is nothing that it could hold."""
+    status, key = (400, "trouble.400.text") if request.method == "POST" else (404, NOTHING)
+    what = request.url.path, status, str(error).partition("\n")[0]
+    log.warning("%r answered %s: %s", *what)
+    return answer(request, status, key)
 
 
 def _no_storage(request: Request, error: Exception) -> Response:

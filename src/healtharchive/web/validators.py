@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from healtharchive.crawl.dates import moment_of
 
 HASHED = ("/api/", "/timemap/")  # their answers are small and made anew each time
 GETS = ("GET", "HEAD")
@@ -27,11 +29,8 @@ def unchanged(asked: Headers, etag: str, modified: datetime | None = None) -> bo
     since = asked.get("if-modified-since")
     if since is None or modified is None:
         return False
-    try:
-        known = parsedate_to_datetime(since)
-    except ValueError:
-        return False
-    return known.tzinfo is not None and modified.replace(microsecond=0) <= known
+    known = moment_of(since)
+    return known is not None and modified.replace(microsecond=0) <= known
 
 
 class Validated:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
 from jinja2 import Environment
@@ -28,6 +29,9 @@ from healtharchive.web.replay_place import ReplayPlace
 PLACES = {"campaign": "campaigns", "job": "jobs"}
 # Addresses of archived bodies, which are shown in a frame or as a picture.
 BODIES = ("/raw/", "/at/", "/thumbnail/", "/screenshot/")
+# What may not stand in a page (HTML §13.2.3.5), whatever was captured or asked for.
+UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+IN_PATHS = "/:@!$&'()*+,;=~"  # beside letters and digits (RFC 3986 §3.3)
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,15 @@ class Visit:
         if self.wants_json:
             return JSONResponse(to_plain(facts), status_code=status, headers=headers)
         page = self.site.templates.get_template(template)
-        html = page.render({**self._around(), "facts": facts, **around})
+        html = UNWRITABLE.sub("\ufffd", page.render({**self._around(), "facts": facts, **around}))
         return HTMLResponse(html, status_code=status, headers=headers)
 
     def link(self, **changes: str) -> str:
         """This page's address with some of its query changed; an empty value drops the name."""
         query = {**self.request.query_params, **changes}
         kept = urlencode({name: value for name, value in query.items() if value})
-        return f"{self.request.url.path}?{kept}" if kept else self.request.url.path
+        path = quote(self.request.scope["path"], safe=IN_PATHS)
+        return f"{path}?{kept}" if kept else path
 
     def _around(self) -> Mapping[str, Any]:
         """What every template may use beside the page's own facts."""

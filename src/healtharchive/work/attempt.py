@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import signal
 from dataclasses import dataclass
 from errno import EIO
 
@@ -30,6 +31,7 @@ from healtharchive.work.policy import (
     outcome_of_fault,
     outcome_of_report,
 )
+from healtharchive.work.remains import Remains, remains, waits_in_kernel
 from healtharchive.work.stopping import Stop
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,8 @@ TICK_SECONDS = 0.2
 LOST_STOP_SECONDS = 2.0  # for a child whose job is another's: it can write nothing anyway
 DOWN_STOP_SECONDS = 0.5  # for a child whose target is down: what hangs there cannot finish anyway
 KILL_GRACE_SECONDS = 3.0
-ABANDON_SECONDS = 0.5  # a killed process that has not ended by then hangs in the kernel
+HANG_SECONDS = 3.0  # a killed process that waits in the kernel for so long hangs there
+DOWN_HANG_SECONDS = 0.5  # the same, where its target is known to be down
 GIVE_UP_SECONDS = 5.0
 REQUESTS = {JobEvent.RELEASE.value: "a new start"}  # the others are called what they are
 
@@ -119,6 +122,7 @@ class _Watch:
     asked: str = ""  # why we told the child to stop
     lease_lapsed: bool = False
     kill_at: float = float("inf")
+    kernel_since: float | None = None  # when it was first seen waiting in the kernel, killed
     end: Report | None = None
     noted: bool = False
     reported_progress: bool = False
@@ -126,7 +130,7 @@ class _Watch:
     def run(self) -> Outcome:
         """How it ended."""
         silent_ticks = 0
-        while silent_ticks < 2 and not self._hangs():
+        while silent_ticks < 2 and self._remains() is Remains.ENDING:
             self._stop_if_there_is_a_reason()
             try:
                 report = self.child.next_report(TICK_SECONDS)
@@ -167,9 +171,18 @@ class _Watch:
         if now >= self.kill_at:
             self.child.kill()
 
-    def _hangs(self) -> bool:
-        """Whether it was killed and does not end: it waits in the kernel for a dead mount."""
-        return self.means.clock.monotonic() >= self.kill_at + ABANDON_SECONDS
+    def _remains(self) -> Remains:
+        """Whether it is still worth waiting for its end, which it always is before it is killed."""
+        now = self.means.clock.monotonic()
+        if now < self.kill_at:
+            return Remains.ENDING
+        if not waits_in_kernel(self.child.pid):
+            self.kernel_since = None
+        elif self.kernel_since is None:
+            self.kernel_since = now
+        in_kernel = 0.0 if self.kernel_since is None else now - self.kernel_since
+        patience = DOWN_HANG_SECONDS if self.down.asked else HANG_SECONDS
+        return remains(now - self.kill_at, in_kernel, patience)
 
     def _reason_to_stop(self) -> tuple[str, float]:
         """Why the child has to stop now and how long it may take; ("", 0) when it has not."""
@@ -193,14 +206,17 @@ class _Watch:
     def _status(self) -> int | None:
         """The child's exit status, after it was killed if it does not end by itself.
 
-        None for one that hangs in the kernel: it is left behind, and its fence keeps it harmless.
+        None for one that does not end then: it is left behind, and its fence keeps it harmless.
         """
-        if not self._hangs():
+        status = None
+        if self._remains() is Remains.ENDING:
             status = self.child.reap(KILL_GRACE_SECONDS)
-            if status is not None:
-                return status
+        if status is None:
             self.child.kill()
-        return self.child.reap(TICK_SECONDS)
+            self.kill_at = min(self.kill_at, self.means.clock.monotonic())
+        while status is None and self._remains() is Remains.ENDING:
+            status = self.child.reap(TICK_SECONDS)
+        return status
 
     def _judge(self, status: int | None) -> Outcome:
         if self.heart.lost:
@@ -222,8 +238,16 @@ class _Watch:
         if self.end is not None:
             return outcome_of_report(self.end, progressed=self._progressed())
         if status is None:
-            return outcome_of_fault(classify_errno(EIO, "its process hangs in the kernel"))
+            return self._left_behind()
         return outcome_of_death(status, asked_to_stop=self.asked, progressed=self._progressed())
+
+    def _left_behind(self) -> Outcome:
+        """Its process was killed and did not end: only a wait in the kernel tells of its target."""
+        if self._remains() is Remains.HANGS:
+            return outcome_of_fault(classify_errno(EIO, "its process hangs in the kernel"))
+        return outcome_of_death(
+            -signal.SIGKILL, asked_to_stop=self.asked, progressed=self._progressed()
+        )
 
     def _starved(self) -> bool:
         """Whether it ended because the database did not let us renew the lease.

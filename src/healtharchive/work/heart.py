@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from healtharchive.model.errors import LeaseLost
 from healtharchive.model.journal import record
 from healtharchive.model.leases import Claim, check_fence, heartbeat
-from healtharchive.model.orders import Counts, Report, SealedSegment
-from healtharchive.model.progress import note_counts, note_segments, settled_urls
+from healtharchive.model.orders import Counts, Report, SealedSegment, Wait
+from healtharchive.model.progress import note_counts, note_segments, note_wait, settled_urls
 from healtharchive.work.means import Means
 from healtharchive.work.outage import OUTAGES, describe
 
@@ -40,6 +40,8 @@ class Heart:
         self._guard = threading.Lock()  # over all that the two threads share below
         self._counts: Counts | None = None
         self._counts_written: Counts | None = None
+        self._wait: Wait | None = None
+        self._wait_written: Wait | None = None
         self._segments: list[SealedSegment] = []
         self._notes: list[Report] = []
         self._notes_taken = 0
@@ -74,6 +76,7 @@ class Heart:
         with self._guard:
             if report.counts is not None:
                 self._counts = report.counts
+                self._wait = report.waiting
             if report.segment is not None:
                 self._segments.append(report.segment)
             self._segments.extend(report.segments)
@@ -155,13 +158,17 @@ class Heart:
         """Write what was reported and is not in the database yet. LeaseLost, outages."""
         with self._guard:
             counts, segments, notes = self._counts, tuple(self._segments), tuple(self._notes)
+            wait = self._wait
         fresh = counts if counts != self._counts_written else None
-        if fresh is None and not segments and not notes:
+        if fresh is None and wait == self._wait_written and not segments and not notes:
             return
         with self._means.database.begin() as connection:
             self._write(connection, fresh, segments, notes)
+            if wait != self._wait_written:
+                fence = self._claim.fence
+                note_wait(self._means.database, connection, self._claim.job.id, fence, wait)
         with self._guard:
-            self._counts_written = counts
+            self._counts_written, self._wait_written = counts, wait
             del self._segments[: len(segments)]
             del self._notes[: len(notes)]
 

@@ -16,6 +16,8 @@ from healtharchive.storage.register import note_trouble
 from healtharchive.work.means import Means
 from healtharchive.work.policy import Exit, Outcome, outcome_of_fault
 
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR)  # a file where this job's directory should be
+
 
 def objection(claim: Claim, means: Means) -> Outcome | None:
     """Why nothing is started in the job's place; None when it may be. Outages are the caller's."""
@@ -51,6 +53,8 @@ def blame_target(connection: Connection, claim: Claim, means: Means, outcome: Ou
 def _objection_of_target(claim: Claim, means: Means) -> Outcome | None:
     """A mount must be the right one, not only readable: a wrong one is never written to."""
     for seen in _looks(claim, means):
+        if seen.errno in IN_THE_WAY and seen.path == claim.job.output_dir:
+            return outcome_of_fault(classify_errno(seen.errno, seen.path))
         if not seen.healthy:
             reason = f"target {seen.target} is {seen.verdict}: {seen.detail}"
             return Outcome(Exit.INFRA, reason, Blame.TARGET, seen.errno)

@@ -13,6 +13,7 @@ from healtharchive.model.errors import SetupError
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3): there only while systemd is the first process
 SYSTEMD_SECONDS = 20.0
+DISABLED = ("disabled", "masked", "masked-runtime")
 STALE_SECONDS = 60.0  # a request that nobody took up for so long will not be
 
 
@@ -157,3 +158,25 @@ def starter_here(wanted_dir: Path, *, user_id: int, booted: Path = BOOTED) -> St
     if own.answers():
         return own
     return Nobody(f"this user may not ask systemd, and {wanted_dir} is not there to write to")
+
+
+def is_disabled(unit: str, booted: Path = BOOTED) -> bool:
+    """Whether somebody has said in systemd's own words that the unit is not to run here.
+
+    The files are read, since an unprivileged service may have no way to ask systemd itself.
+    """
+    if not booted.is_dir():
+        return False
+    try:
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            ["systemctl", "--user" if "/user@" in groups else "--root=/", "is-enabled", unit],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SYSTEMD_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() in DISABLED

@@ -12,8 +12,11 @@ from healtharchive.cli.machine import webservers
 from healtharchive.cli.machine.checks import Checked, Surroundings, fail, fine, unknown, warn
 from healtharchive.cli.machine.layout import UNIT_DIR
 from healtharchive.cli.machine.systemctl import unit
+from healtharchive.cli.machine.units import MOUNTER
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.settings.edition_day import edition_day
+from healtharchive.storage.mount_orders import MOUNTED
+from healtharchive.storage.mountinfo import covering, read_mounts
 
 INSTALL = "healtharchive install --dry-run"
 PROGRAM = (sys.executable, "-P", "-m", "healtharchive.cli.main")
@@ -42,6 +45,24 @@ def units(around: Surroundings) -> Iterator[Checked]:
         yield warn("units", f"`healtharchive install` would {each}.", "healtharchive install")
     if not changes:
         yield fine("units", "Units and directories are as `healtharchive install` makes them.")
+
+
+def mounter(around: Surroundings) -> Iterator[Checked]:
+    """Whether mounts are made for the steward, and every service sees what is mounted."""
+    mounted = [each for each in around.targets if each.kind in MOUNTED]
+    if not around.booted or not mounted or not (UNIT_DIR / MOUNTER).exists():
+        return
+    if around.ask(["systemctl", "is-active", MOUNTER]).well:
+        yield fine("mounter", f"{MOUNTER} takes the steward's orders.")
+    else:
+        said = f"{MOUNTER} does not listen: no mount is made or mended."
+        yield fail("mounter", said, f"systemctl start {MOUNTER}")
+    for each in mounted:
+        disk = covering(read_mounts(), Path(each.root).parent)
+        if disk is not None and not disk.shared:
+            said = f"What is mounted at {each.root} is not seen by the services."
+            cure = f"mount --make-shared {disk.point}, then restart healtharchive.target"
+            yield fail(f"target {each.name}", said, cure)
 
 
 def web_server(around: Surroundings) -> Iterator[Checked]:

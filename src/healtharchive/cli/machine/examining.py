@@ -47,6 +47,7 @@ CHECKS: Sequence[Check] = (
     checks_system.memory,
     checks_system.kernel,
     checks_operation.units,
+    checks_operation.mounter,
     checks_operation.web_server,
     checks_operation.listeners,
     checks_database.operations,

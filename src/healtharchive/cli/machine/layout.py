@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from healtharchive.cli.machine.templating import render
-from healtharchive.cli.machine.units import ENABLED, MOUNT_POINTS, MOUNTS_DROP_IN, UNITS, Machine
+from healtharchive.cli.machine.units import (
+    ENABLED,
+    MOUNT_POINTS,
+    MOUNTER,
+    MOUNTER_UNITS,
+    OLD_DROP_IN,
+    UNITS,
+    Machine,
+)
 
 CONFIGURATION = Path("/etc/healtharchive")
 UNIT_DIR = Path("/etc/systemd/system")
+MOUNTS = CONFIGURATION / "mounts.toml"  # the targets file as root has seen it
 TMPFILES = Path("/etc/tmpfiles.d/healtharchive.conf")
 SYSUSERS = Path("/etc/sysusers.d/healtharchive.conf")
 
@@ -63,6 +72,8 @@ def installed(
     """Everything that an archive on this machine consists of."""
     user = machine.user
     unit_paths = {UNIT_DIR / name: text for name, text in units.items()}
+    mounts = [File(MOUNTS, render("mounts.toml", machine=machine), 0o640, user)]
+    gone = list(_left_over(machine))
     return [
         File(SYSUSERS, render("sysusers.conf", machine=machine)),
         Command(("systemd-sysusers", SYSUSERS.name), after=(SYSUSERS,), makes_user=user),
@@ -76,24 +87,27 @@ def installed(
             after=(TMPFILES,),
             makes=(machine.wanted_dir,),
         ),
+        *(mounts if machine.mounts else []),
         *(File(path, text) for path, text in unit_paths.items()),
-        *(Gone(path) for path in _left_over(unit_paths)),
+        *gone,
         Command(
             ("systemctl", "daemon-reload"),
-            after=(*unit_paths, UNIT_DIR / MOUNTS_DROP_IN),
+            after=(*unit_paths, *(each.path for each in gone if isinstance(each, Gone))),
             reloads=True,
         ),
-        Command(("systemctl", "enable", *ENABLED), makes=tuple(_enabled())),
+        Command(("systemctl", "enable", *machine.enabled), makes=tuple(_enabled(machine.enabled))),
         *(File(path, text) for path, text in web.items()),
     ]
 
 
 def removed(web: Mapping[Path, str]) -> list[Part]:
     """What takes the services from the machine. Settings, user and data stay."""
-    paths = [UNIT_DIR / name for name in (*UNITS, MOUNTS_DROP_IN)]
+    paths = [UNIT_DIR / name for name in (*UNITS, *MOUNTER_UNITS, OLD_DROP_IN)]
     return [
         Command(("systemctl", "disable", "--now", *ENABLED), after=(UNIT_DIR / UNITS[0],)),
+        Command(("systemctl", "disable", "--now", MOUNTER), after=(UNIT_DIR / MOUNTER,)),
         *(Gone(path) for path in paths),
+        Gone(MOUNTS),
         Gone(TMPFILES),
         Gone(SYSUSERS),
         *(Gone(path) for path in web),
@@ -101,15 +115,17 @@ def removed(web: Mapping[Path, str]) -> list[Part]:
     ]
 
 
-def _left_over(wanted: Mapping[Path, str]) -> Iterator[Path]:
+def _left_over(machine: Machine) -> Iterator[Part]:
     """What an earlier installation may have written and this one does not."""
-    path = UNIT_DIR / MOUNTS_DROP_IN
-    if path not in wanted:
-        yield path
+    yield Gone(UNIT_DIR / OLD_DROP_IN)
+    if not machine.mounts:
+        yield Command(("systemctl", "disable", "--now", MOUNTER), after=(UNIT_DIR / MOUNTER,))
+        yield from (Gone(UNIT_DIR / name) for name in MOUNTER_UNITS)
+        yield Gone(MOUNTS)
 
 
-def _enabled() -> Iterator[Path]:
+def _enabled(units: tuple[str, ...]) -> Iterator[Path]:
     """The links by which systemd remembers that the units are enabled."""
     yield UNIT_DIR / "multi-user.target.wants/healtharchive.target"
-    for name in ENABLED[1:]:
+    for name in units[1:]:
         yield UNIT_DIR / "healtharchive.target.wants" / name

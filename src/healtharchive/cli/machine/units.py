@@ -9,6 +9,7 @@ from pathlib import Path
 from healtharchive.cli.machine.templating import render
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.settings import Settings
+from healtharchive.storage.mount_power import MARGIN_SECONDS
 
 SERVICES = ("worker", "steward", "serve")
 WANTED = ("worker", "serve")  # what the steward may want to run; nobody would be there to want it
@@ -19,12 +20,15 @@ UNITS = (
     "healtharchive.slice",
     "healtharchive.target",
 )
+MOUNTER = "healtharchive-mounter.socket"  # only where a target is mounted
+MOUNTER_UNITS = (MOUNTER, "healtharchive-mounter@.service")
 ENABLED = (
     "healtharchive.target",
     *(f"healtharchive-{each}.service" for each in SERVICES),
     *(f"healtharchive-wanted@{each}.path" for each in WANTED),
 )
-MOUNTS_DROP_IN = "healtharchive-steward.service.d/mounts.conf"
+# The steward's power to mount, until the mounter had it.
+OLD_DROP_IN = "healtharchive-steward.service.d/mounts.conf"
 MOUNT_POINTS = Path("/srv/healtharchive")  # where mounts and hot paths are
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 DIRECTORIES = (
@@ -58,6 +62,25 @@ class Machine:
     wanted_dir: Path
     stop_seconds: int
     mounts: bool
+    mounter_socket: Path
+    mount_seconds: float
+    jobs_root: Path
+    targets_text: str = ""
+
+    @property
+    def python(self) -> Path:
+        """The Python that the program runs on."""
+        return self.program.with_name("python")
+
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """The units that are started with the machine."""
+        return (*ENABLED, MOUNTER) if self.mounts else ENABLED
+
+    @property
+    def mounter_seconds(self) -> int:
+        """How long an order may take: the mount, and the steps around it."""
+        return int(self.mount_seconds + MARGIN_SECONDS)
 
 
 def machine_of(
@@ -68,6 +91,7 @@ def machine_of(
     parts: Iterable[Path],
     user: str,
     env_file: Path,
+    targets_text: str = "",
 ) -> Machine:
     """The machine as settings and targets make it. `parts` are where the program's files are."""
     declared = tuple(targets)
@@ -81,6 +105,10 @@ def machine_of(
         wanted_dir=settings.wanted_dir,
         stop_seconds=int(settings.stop_seconds + END_SECONDS),
         mounts=any(each.kind in (TargetKind.MOUNT, TargetKind.BIND) for each in declared),
+        mounter_socket=settings.mounter_socket,
+        mount_seconds=settings.mount_seconds,
+        jobs_root=settings.jobs_root,
+        targets_text=targets_text,
     )
 
 
@@ -93,7 +121,7 @@ def unit_files(machine: Machine) -> dict[str, str]:
     """Every unit's text by its name below systemd's directory."""
     files = {name: render(name, machine=machine) for name in UNITS}
     if machine.mounts:
-        files[MOUNTS_DROP_IN] = render("mounts.conf", machine=machine)
+        files |= {name: render(name, machine=machine) for name in MOUNTER_UNITS}
     return files
 
 

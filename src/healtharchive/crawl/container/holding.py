@@ -16,6 +16,7 @@ from healtharchive.crawl.container.starting import wait_for_starts
 from healtharchive.model.clock import Clock
 from healtharchive.model.container import ContainerOptions
 from healtharchive.model.errors import SetupError
+from healtharchive.model.layout import CRAWLER_LOG_NAME
 from healtharchive.model.orders import CrawlOrder, Report
 
 POLL_SECONDS = 2.0
@@ -25,7 +26,6 @@ DRAIN_SECONDS = 5.0
 DISCARD_SECONDS = 10.0  # of grace for a container that nobody wants
 # So often in a row the engine may give no answer about a container before the attempt ends.
 SILENCES = 3
-LOG_NAME = "crawler.log"
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Holding:
         self.log.begin_again()
         since = ["--since", self.log.since] if self.log.since else []
         words = self.runner.command("logs", "--follow", *since, self.container.id)
-        self._following = Following(words, self.log, self._work.parent / LOG_NAME)
+        self._following = Following(words, self.log, self._work.parent / CRAWLER_LOG_NAME)
         self._following.start()
 
     # -- watching ------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ SERVICES = {
         "No steward is running: nothing is repaired, shipped or checked.",
     ),
     "WorkerDown": Expr(
-        "healtharchive_claimable_jobs + healtharchive_crawl_running_jobs > 0 "
+        "healtharchive_worker_waiting_jobs > 0 "
         f"and on (instance) {_down('worker')}{_not_held('worker')}",
         "No worker is running, and {{ $value }} jobs have something to do.",
     ),
@@ -136,7 +136,7 @@ STORAGE = {
             + _over(
                 "time() - healtharchive_target_breaker_timestamp_seconds", _limit("flapping"), "<="
             )
-            + ")"
+            + ' or on (instance, target) healtharchive_target_breaker_state{state="closed"} == 0)'
         ),
         "{{ $labels.target }} has failed again and again, each time soon after it had come back.",
         TARGET,
@@ -246,7 +246,7 @@ KEEPING = {
     ),
     "Expiring": Expr(
         "healtharchive_expiry_warn_timestamp_seconds <= time()",
-        "The {{ $labels.kind }} {{ $labels.name }} ends soon, has ended or cannot be looked at.",
+        "The {{ $labels.kind }} {{ $labels.name }} ends soon, has ended or is not as it should be.",
         ("kind", "name"),
     ),
     "ReportsWaiting": Expr(

@@ -14,7 +14,9 @@ from healtharchive.steward.settling import TIMES_BACK, comebacks
 
 CALM_SECONDS = 30.0  # not found for so long, it is gone; a shorter gap is none
 EXPLAINED_AT = "explained_at"  # in the evidence: when another alert last explained it
-COMMAND = "command"  # in the evidence: what a person would run
+# In the evidence, for whoever writes to people: what a person would run, what happens by itself,
+# and what a person alone can do.
+COMMAND, NEXT, ONLY_YOU = "command", "next", "only_you"
 
 Key = tuple[str, str, str]
 
@@ -118,7 +120,12 @@ def _is_gone(alert: Alert, now: datetime) -> bool:
 
 
 def _sighting(finding: Finding, before: Mapping[str, Any], now: datetime) -> Sighting:
-    evidence = {**to_plain(dict(finding.found.evidence)), COMMAND: finding.command}
+    evidence = {
+        **to_plain(dict(finding.found.evidence)),
+        COMMAND: finding.command,
+        NEXT: finding.next_step.by_itself,
+        ONLY_YOU: finding.next_step.only_you,
+    }
     explained_at = now.isoformat() if finding.explained_by else before.get(EXPLAINED_AT)
     if explained_at is not None:
         evidence[EXPLAINED_AT] = explained_at

@@ -1,0 +1,42 @@
+"""A worker that moved to another machine stays down on the old one, whose steward goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.installed import Installed, installed
+from tests.lab.processes import wait_for
+from tests.lab.site import Site
+
+WORKER = "healtharchive-worker.service"
+
+
+@pytest.fixture
+def quick() -> Iterator[Installed]:
+    """An archive whose steward starts at once what is down."""
+    with installed(REPAY_SECONDS="1") as made:
+        yield made
+
+
+def test_a_steward_starts_no_worker_whose_unit_is_disabled(quick: Installed, site: Site) -> None:
+    quick.systemctl("disable", "--now", WORKER)
+    quick.add_job(site.source_toml())
+
+    def rounds() -> int:
+        said = json.loads(quick.run("status", "--json", codes=(0, 1, 2)))  # no worker lives at all
+        (known,) = [each for each in said["rounds"] if each["name"] == "services"]
+        return int(known["rounds"])
+
+    before = rounds()
+    wait_for(lambda: rounds() > before, what="the steward looked", seconds=120.0, every=2.0)
+    assert quick.run("steward", "run", "services", "--dry-run") == "Nothing to do.\n"
+    assert not quick.is_up(WORKER)
+    assert quick.events("start") == []
+
+    quick.systemctl("enable", WORKER)  # and nobody starts it but the steward
+    quick.wait_until_up(WORKER)
+    (started,) = quick.events("start")
+    assert "asks systemd for it" in started["why"]
