@@ -16,6 +16,7 @@ from tests.bench.search_corpus import corpus
 CAPTURES_A_PAGE = 4
 FIRST_YEAR = 2023
 WORDS_A_PAGE = (60, 400)
+WORDS_OF_HEADINGS = 15
 SOURCES = ("hc", "phac", "cihr", "statcan", "inspq")
 FRENCH_SHARE = 0.4
 BATCH = 20_000
@@ -79,7 +80,8 @@ class Captures:
         url = f"https://www.{source}.example.ca/{language}/{text[0]}/{number}.html"
         kind = "pdf" if draw.random() < 0.1 else "html"
         # Each campaign finds a few other words at the page's end.
-        text += random.Random(f"{self._seed} {number} {edition}").choices(words, k=5)
+        later = random.Random(f"{self._seed} {number} {edition}")
+        text += later.choices(words, k=5)
         moment = datetime(FIRST_YEAR + edition, 3, 1, tzinfo=UTC) + timedelta(seconds=number)
         campaign = f"annual-{moment.year}"
         identity = number * CAPTURES_A_PAGE + edition
@@ -100,6 +102,7 @@ class Captures:
             snapshot_id=identity,
             title=" ".join(title),
             text=" ".join(text),
+            headings=" ".join(later.choices(words, cum_weights=sums, k=WORDS_OF_HEADINGS)),
         )
 
 

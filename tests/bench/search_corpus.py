@@ -32,6 +32,7 @@ class Page:
     language: str
     title: str
     text: str
+    headings: str
 
 
 def corpus() -> Iterator[Page]:
@@ -72,9 +73,10 @@ def indexed(page: Page, number: int) -> IndexedPage:
         snapshot_id=number,
         title=page.title,
         text=page.text,
+        headings=page.headings,
     )
 
 
 def _page(url: str, body: bytes) -> Page:
     found = page_text(body, "html", "text/html; charset=utf-8")
-    return Page(url, found.language, found.title, found.text)
+    return Page(url, found.language, found.title, found.text, found.headings)

@@ -41,8 +41,9 @@ The pages are real documentation (Python's, Debian's installation guide in both 
 manual of aptitude in French) and the lab's few pages about health. Grades are by one judge, who did
 not see which engine had found a page; `tests/bench/judged_queries.toml` has the criterion.
 *Unjudged* are pages among the first ten that nobody read for the query: they count as no answer.
-Ranking was tuned by two thirds of the queries. PostgreSQL is told the language of the query, which
-the others are not. With 60 queries, differences of a few hundredths are within chance.
+Ranking was tuned by two thirds of the queries. Ours has the headings of sections as a field of
+their own, the others have them in the text alone. PostgreSQL is told the language of the query,
+which the others are not. With 60 queries, differences of a few hundredths are within chance.
 """
 LEAST_LOST = 0.02  # of nDCG; less is no other answer
 Answers = Mapping[str, Sequence[str]]

@@ -12,10 +12,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from healtharchive.model.target import TargetDefinition, TargetKind
@@ -25,49 +25,8 @@ from healtharchive.storage.mount_power import Asked, Direct, mounter_here
 from healtharchive.storage.mounter import powers_for
 from healtharchive.storage.mountinfo import mount_at, read_mounts
 from tests.lab import mounts
-from tests.lab.processes import without_settings
-
-USER = "nobody"
-DEADLINE_SECONDS = 60.0  # a process starts slowly beside many others
-
-
-@dataclass(frozen=True)
-class Lab:
-    """An archive of user nobody, with a directory that is declared as a target."""
-
-    directory: Path
-    socket: Path
-
-    @property
-    def targets(self) -> Path:
-        return self.directory / "mounts.toml"
-
-    @property
-    def jobs(self) -> Path:
-        return self.directory / "jobs"
-
-    @property
-    def disk(self) -> TargetDefinition:
-        return TargetDefinition("disk", TargetKind.LOCAL, str(self.directory / "disk"))
-
-    @property
-    def hot(self) -> TargetDefinition:
-        path = self.jobs / "hc/2026"
-        return TargetDefinition(
-            "hot-1", TargetKind.BIND, str(path), parent="disk", backing="hc/2026"
-        )
-
-    @property
-    def asked(self) -> Asked:
-        return Asked(self.socket, self.jobs, DEADLINE_SECONDS)
-
-    def told(self, line: bytes) -> dict[str, object]:
-        """What the mounter answers to a line."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(DEADLINE_SECONDS)
-            connection.connect(str(self.socket))
-            connection.sendall(line)
-            return dict(json.loads(connection.recv(65_536)))
+from tests.lab.mounter import USER, MounterLab, laid_out
+from tests.lab.processes import wait_for, without_settings
 
 
 @pytest.fixture
@@ -80,52 +39,12 @@ def open_path() -> Iterator[Path]:
 
 
 @pytest.fixture
-def lab(open_path: Path) -> Iterator[Lab]:
-    lab = Lab(open_path, open_path / "mounter")
-    for path in (lab.jobs, Path(lab.disk.root)):
-        path.mkdir()
-        shutil.chown(path, USER)
-    lab.targets.write_text(f'[[target]]\nname = "disk"\nkind = "local"\nroot = "{lab.disk.root}"\n')
-    lab.targets.chmod(0o640)
-    with listening(lab):
+def lab(open_path: Path) -> Iterator[MounterLab]:
+    with laid_out(open_path) as lab:
         yield lab
-    mounts.unmount(Path(lab.hot.root))
 
 
-@contextmanager
-def listening(lab: Lab) -> Iterator[None]:
-    """What systemd does: a mounter of its own for each connection."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(lab.socket))
-        lab.socket.chmod(0o666)
-        listener.listen()
-        thread = threading.Thread(target=_serve, args=(listener, lab))
-        thread.start()
-        try:
-            yield
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(DEADLINE_SECONDS)
-
-
-def _serve(listener: socket.socket, lab: Lab) -> None:
-    words = ["--user", USER, "--jobs-root", str(lab.jobs), "--targets", str(lab.targets)]
-    words += ["--deadline-seconds", str(DEADLINE_SECONDS)]
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        with connection:
-            subprocess.run(
-                [sys.executable, "-I", "-m", "healtharchive.storage.mounter", *words],
-                stdin=connection.fileno(),
-                timeout=2 * DEADLINE_SECONDS,
-                check=True,
-            )
-
-
-def as_user(user: str, lab: Lab, line: bytes) -> str:
+def as_user(user: str, lab: MounterLab, line: bytes) -> str:
     """What the mounter answers a process of that user."""
     code = (
         "import socket, sys\nwith socket.socket(socket.AF_UNIX) as c:\n"
@@ -147,7 +66,7 @@ def as_user(user: str, lab: Lab, line: bytes) -> str:
 # -- the work ------------------------------------------------------------------------------------
 
 
-def test_a_jobs_directory_is_bound_as_the_archives_user_and_unbound_again(lab: Lab) -> None:
+def test_a_jobs_directory_is_bound_as_the_archives_user_and_unbound_again(lab: MounterLab) -> None:
     step = lab.asked.mount(lab.hot, lab.disk)
     assert step.ok, step
     assert mount_at(read_mounts(), lab.hot.root) is not None
@@ -159,7 +78,7 @@ def test_a_jobs_directory_is_bound_as_the_archives_user_and_unbound_again(lab: L
 
 
 def test_a_mounts_own_command_has_neither_root_nor_a_capability_nor_our_environment(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: MounterLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "sesame")
     said = lab.jobs / "said"
@@ -167,7 +86,7 @@ def test_a_mounts_own_command_has_neither_root_nor_a_capability_nor_our_environm
     definition = TargetDefinition(
         "box", TargetKind.MOUNT, str(lab.jobs / "box"), mount_command=("sh", "-c", tell)
     )
-    step = mounting.mount(definition, DEADLINE_SECONDS, powers=powers_for(USER))
+    step = mounting.mount(definition, 15.0, powers=powers_for(USER))
     assert not step.ok  # it mounts nothing
     user, *lines = said.read_text().splitlines()
     assert user == str(pwd.getpwnam(USER).pw_uid)
@@ -176,17 +95,71 @@ def test_a_mounts_own_command_has_neither_root_nor_a_capability_nor_our_environm
     assert "sesame" not in said.read_text()
 
 
+def test_a_mount_command_that_does_not_end_is_ended_and_the_answer_says_so(open_path: Path) -> None:
+    with laid_out(open_path, deadline_seconds=10.0) as lab:
+        said = lab.jobs / "pid"
+        wait = f"echo $$ > {said}; sleep 600 & wait"
+        step = lab.asked.mount(lab.declare(mount_command=["sh", "-c", wait]), None)
+        assert "not mounted in time" in step.detail
+        assert not [each for each in psutil.process_iter() if _is_of_session(each, said)]
+
+
+def _is_of_session(process: psutil.Process, pid: Path) -> bool:
+    try:
+        lives = process.status() != psutil.STATUS_ZOMBIE
+        return lives and os.getsid(process.pid) == int(pid.read_text())
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
+
+
+def test_nothing_is_made_on_the_root_disk_for_a_job_whose_target_is_a_bind_that_is_away(
+    lab: MounterLab,
+) -> None:
+    part = lab.jobs / "part"
+    with lab.targets.open("a") as file:
+        file.write(
+            f'[[target]]\nname = "part"\nkind = "bind"\nroot = "{part}"\n'
+            'parent = "disk"\nbacking = "part"\n'
+        )
+    told = lab.told(to_line(Order(Verb.MOUNT, "part", "hc/2026")))
+    assert told["detail"] == f"{part} is not mounted"
+    assert not part.exists()
+
+
+def test_what_the_users_command_says_makes_no_line_of_its_own_in_roots_journal(
+    open_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with laid_out(open_path) as lab:
+        forged = "echo no; echo unmount box for process 1, user 0: done, it is gone; exit 1"
+        step = lab.asked.mount(lab.declare(mount_command=["sh", "-c", forged]), None)
+        assert "status 1" in step.detail
+    (said,) = capfd.readouterr().out.splitlines()
+    assert said.startswith("mount box for process ")
+
+
+def test_a_peer_that_does_not_wait_for_its_answer_makes_no_failure_of_it(
+    lab: MounterLab, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(lab.socket))
+        connection.sendall(to_line(Order(Verb.MOUNT, "disk", "hc/2026")))
+    said = wait_for(lambda: capfd.readouterr().out, what="the order is carried out")
+    assert said.startswith("mount disk hc/2026 for process ")
+    assert lab.asked.mount(lab.hot, lab.disk).detail.startswith("nothing to do")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 # -- who and what is refused ---------------------------------------------------------------------
 
 
-def test_another_user_is_refused_whatever_the_socket_lets_in(lab: Lab) -> None:
+def test_another_user_is_refused_whatever_the_socket_lets_in(lab: MounterLab) -> None:
     line = to_line(Order(Verb.MOUNT, "disk", "hc/2026"))
     assert "may not ask the mounter: only nobody and root may" in as_user("daemon", lab, line)
     assert mount_at(read_mounts(), lab.hot.root) is None
     assert '"ok": true' in as_user(USER, lab, line)
 
 
-def test_declarations_that_root_did_not_write_are_not_believed(lab: Lab) -> None:
+def test_declarations_that_root_did_not_write_are_not_believed(lab: MounterLab) -> None:
     line = to_line(Order(Verb.MOUNT, "disk", "hc/2026"))
     os.chown(lab.targets, pwd.getpwnam(USER).pw_uid, -1)
     assert "is not root's alone to write" in str(lab.told(line)["refused"])
@@ -208,7 +181,7 @@ def test_an_order_that_does_not_end_is_refused_in_time() -> None:
         assert len(mounter.read_order(ours)) == mounter.ORDER_BYTES + 1
 
 
-def test_a_refusal_is_a_step_that_failed_in_words(lab: Lab) -> None:
+def test_a_refusal_is_a_step_that_failed_in_words(lab: MounterLab) -> None:
     unknown = replace(lab.disk, name="attic", kind=TargetKind.MOUNT)
     step = lab.asked.mount(unknown, None)
     assert (step.ok, step.what, step.path) == (False, "mount", unknown.root)
@@ -217,15 +190,37 @@ def test_a_refusal_is_a_step_that_failed_in_words(lab: Lab) -> None:
 
 def test_without_an_answer_the_step_fails_and_says_where_to_look(tmp_path: Path) -> None:
     nobody = Asked(tmp_path / "nothing", tmp_path, 0.5)
-    step = nobody.unmount(TargetDefinition("box", TargetKind.MOUNT, "/srv/box"), None)
+    box = TargetDefinition("box", TargetKind.MOUNT, "/srv/box")
+    step = nobody.unmount(box, None)
     assert not step.ok
     assert "the mounter does not answer" in step.detail
+    assert "nothing: No such file or directory" in step.detail
+    assert "`systemctl start healtharchive-mounter.socket`" in step.detail
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "killed"))
+        listener.listen()
+        hang_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hang_up.start()
+        step = Asked(tmp_path / "killed", tmp_path, 5.0).mount(box, None)
+        hang_up.join()
+    assert "Connection reset" in step.detail or "ended before it had said" in step.detail
+
+
+def test_a_mount_as_root_knew_it_before_is_not_taken_for_the_one_that_is_declared_now(
+    lab: MounterLab,
+) -> None:
+    moved = replace(lab.disk, root=str(lab.directory / "moved"))
+    step = lab.asked.mount(lab.hot, moved)
+    assert mount_at(read_mounts(), lab.hot.root) is not None
+    assert not step.ok
+    assert "bound from" in step.detail
+    assert "`healtharchive install` as root makes a changed targets file known" in step.detail
 
 
 # -- who leads it astray -------------------------------------------------------------------------
 
 
-def test_a_link_where_a_jobs_directory_should_be_leads_no_mount_elsewhere(lab: Lab) -> None:
+def test_a_link_where_a_jobs_directory_should_be_leads_no_mount_elsewhere(lab: MounterLab) -> None:
     elsewhere = lab.directory / "elsewhere"
     (elsewhere / "2026").mkdir(parents=True)
     shutil.chown(elsewhere / "2026", USER)
@@ -235,7 +230,23 @@ def test_a_link_where_a_jobs_directory_should_be_leads_no_mount_elsewhere(lab: L
     assert mount_at(read_mounts(), elsewhere / "2026") is None
 
 
-def test_a_link_where_a_mount_was_takes_no_other_mount_away(lab: Lab) -> None:
+def test_a_link_above_a_mount_point_leads_to_no_directory_that_root_makes(lab: MounterLab) -> None:
+    elsewhere = lab.directory / "elsewhere"
+    elsewhere.mkdir()
+    (lab.jobs / "hc").symlink_to(elsewhere)
+    order = {"verb": "prepare", "path": str(lab.jobs / "hc/2026")}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(mounting.MEND), json.dumps(order)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert "'hc' is a symbolic link or a file" in json.loads(done.stdout)["detail"]
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_link_where_a_mount_was_takes_no_other_mount_away(lab: MounterLab) -> None:
     elsewhere = lab.directory / "elsewhere"
     with mounts.tmpfs(elsewhere / "2026"):
         (lab.jobs / "hc").mkdir()
@@ -251,7 +262,7 @@ def test_a_link_where_a_mount_was_takes_no_other_mount_away(lab: Lab) -> None:
             mounts.unmount(lab.jobs / "was/2026")
 
 
-def test_nothing_is_mounted_on_a_directory_that_is_not_the_users(lab: Lab) -> None:
+def test_nothing_is_mounted_on_a_directory_that_is_not_the_users(lab: MounterLab) -> None:
     (lab.jobs / "hc/2026").mkdir(parents=True)  # root's
     step = lab.asked.mount(lab.hot, lab.disk)
     assert (step.ok, "Permission denied" in step.detail) == (False, True)
@@ -262,7 +273,7 @@ def test_nothing_is_mounted_on_a_directory_that_is_not_the_users(lab: Lab) -> No
 
 
 def test_whoever_may_mount_does_it_himself_and_others_ask_where_there_is_somebody(
-    lab: Lab,
+    lab: MounterLab,
 ) -> None:
     assert isinstance(mounter_here(lab.socket, jobs_root=lab.jobs, mount_seconds=1.0), Direct)
     code = (
@@ -274,11 +285,12 @@ def test_whoever_may_mount_does_it_himself_and_others_ask_where_there_is_somebod
     )
     powerless = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
     sockets = [str(lab.socket), str(lab.directory / "none")]
-    done = subprocess.run(
-        [*powerless, sys.executable, "-I", "-c", code, *sockets],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.split() == ["Asked", "Direct"]
+    for more, who in (([], "Direct"), (["--no-new-privs"], "Asked")):
+        done = subprocess.run(
+            [*powerless, *more, sys.executable, "-I", "-c", code, *sockets],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stdout.split() == ["Asked", who]

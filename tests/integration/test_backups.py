@@ -257,6 +257,19 @@ def test_a_backup_is_due_every_day_its_test_every_week(
     assert steps(means) == [MAKE, TRY]
 
 
+def test_a_clock_that_was_wrong_for_a_while_stops_no_backup(
+    slow: tuple[StewardMeans, SetClock],
+) -> None:
+    means, clock = slow
+    clock.advance(3650 * DAY)
+    assert [each.outcome for each in take_round(Backups(means), means)] == ["applied"]
+    clock.advance(-3649 * DAY)
+    assert MAKE in steps(means)
+    (made, *_) = take_round(Backups(means), means)
+    assert (made.step.what, made.outcome) == (MAKE, "applied")
+    assert MAKE not in steps(means)
+
+
 def test_a_test_that_failed_is_due_again_after_six_hours_and_one_of_an_old_file_is_not(
     slow: tuple[StewardMeans, SetClock],
 ) -> None:

@@ -28,6 +28,7 @@ from healtharchive.steward.backup_files import SendOrder, Task, kept_in
 from healtharchive.steward.backups import MAKE, SEND, TRY, Backups
 from healtharchive.steward.delegating import Said, environment
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.retired_files import DIRECTORY, add, digests_in, file_of
 from healtharchive.steward.rounds import Told, take_round
 from healtharchive.storage.places import partial_name, place_for
 from healtharchive.work.stopping import Stop
@@ -260,6 +261,48 @@ def test_a_copy_that_is_damaged_there_is_not_taken_and_an_older_one_can_be(
     assert list(second.means.settings.backup_dir.iterdir()) == []
     assert Backups(second.means).fetch("cold", name=older)["name"] == older
     assert second.asked(TRY, older).outcome == "applied"
+
+
+@pytest.mark.parametrize("target", ["mount", "s3"], indirect=True)
+def test_retired_rows_go_along_and_come_back_with_a_backup(start: Callable[[str], Machine]) -> None:
+    """They are in no backup any more: else they were lost with the machine."""
+    first = start("first")
+    path = file_of(first.means.settings.state_dir, "events-2024-03")
+    path.parent.mkdir(parents=True)
+    add(path, [b"a line\n"])
+    first.make()
+    assert first.send().outcome == "applied"
+    there = f"{first.place}/{DIRECTORY}/{path.name}"
+    assert first.target.files.get(there) == path.read_bytes()
+    add(path, [b"another\n"])
+    name = first.make()
+    assert first.send().outcome == "applied"
+    assert first.target.files.get(there) == path.read_bytes()
+
+    second = start("second")
+    facts = Backups(second.means).fetch("cold")
+    assert (facts["name"], facts["retired_files"]) == (name, 1)
+    back = file_of(second.means.settings.state_dir, "events-2024-03")
+    assert back.read_bytes() == path.read_bytes()
+    add(back, [b"of the new machine\n"])
+    assert Backups(second.means).fetch("cold")["retired_files"] == 0
+    assert len(list(digests_in(back))) == 3  # what is here stays
+
+
+@pytest.mark.parametrize("target", ["mount"], indirect=True)
+def test_a_good_backup_of_another_archive_is_not_replaced(start: Callable[[str], Machine]) -> None:
+    first, second = start("first"), start("second")
+    fill(first, MIB)
+    name = first.make()
+    assert first.send().outcome == "applied"
+    assert second.make() == name
+    own = second.means.settings.backup_dir / name
+    before = own.read_bytes()
+    with pytest.raises(SetupError, match="another backup of this name, and whole"):
+        Backups(second.means).fetch("cold", "first-archive")
+    assert own.read_bytes() == before
+    own.write_bytes(b"damaged")
+    assert Backups(second.means).fetch("cold", "first-archive")["came"] is True
 
 
 # -- which is meant ---------------------------------------------------------------------------

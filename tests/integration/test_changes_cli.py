@@ -65,7 +65,7 @@ def test_two_captures_are_compared(archive: Archive, capsys: pytest.CaptureFixtu
     old, new = archive.pair("/dose")
     assert main(["compare", str(old), str(new)]) == 0
     said = capsys.readouterr().out
-    assert "## Dosage" in said
+    assert "\n\n## Dosage\n" in said
     assert "- Adults take 5 mg once daily with water." in said
     assert "+ Adults take 50 mg once daily with water." in said
     assert ask(capsys, "compare", str(old), str(new))["weight"]["score"] > 0.7

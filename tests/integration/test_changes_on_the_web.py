@@ -365,6 +365,24 @@ def test_the_feed_is_atom(site: httpx.Client, archive: Archive) -> None:
     assert again.status_code == 304
 
 
+@pytest.mark.parametrize("page", ["changes", "history"])
+def test_a_page_leads_to_its_own_feed_in_its_language(
+    site: httpx.Client, archive: Archive, page: str
+) -> None:
+    url = f"{SITE}/dose"
+    shown = LexborHTMLParser(site.get(f"/fr/{page}", params={"url": url}).text)
+    offered = shown.css_first('head link[rel="alternate"][type="application/atom+xml"]')
+    assert offered is not None
+    answer = site.get(str(offered.attributes["href"]), headers={"Accept-Language": "en"})
+    feed = ElementTree.fromstring(answer.content)
+    assert feed.get("{http://www.w3.org/XML/1998/namespace}lang") == "fr"
+    assert feed.findtext("a:title", namespaces=ATOM) == f"{url} – Changements – HealthArchive"
+    assert len(feed.findall("a:entry", ATOM)) == 1
+    links = {each.get("rel"): each.get("href") or "" for each in feed.findall("a:link", ATOM)}
+    people = site.get(links["alternate"].removeprefix("http://testserver"))
+    assert [each.text() for each in LexborHTMLParser(people.text).css(".hits .url")] == [url]
+
+
 def test_an_empty_feed_is_a_feed(site: httpx.Client) -> None:
     feed = ElementTree.fromstring(site.get("/api/changes.atom?source=none").content)
     assert feed.findtext("a:updated", namespaces=ATOM) == "1970-01-01T00:00:00Z"

@@ -40,7 +40,6 @@ from healtharchive.steward.condition import Condition, TargetNow
 from healtharchive.steward.gates import GatePolicy, Record, refusal
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.observing import look
-from healtharchive.steward.reconcilers import reconcilers
 from healtharchive.steward.recovery import Seen, plan
 from healtharchive.storage.inspection import Inspection
 from healtharchive.work.holder import this_holder
@@ -646,17 +645,8 @@ def test_alerts_that_fire_rounds_and_reports_are_there(lab: Lab) -> None:
     assert (found.reports_open, found.reports_since) == (1, lab.clock.now())
 
 
-def test_the_paces_are_those_of_the_reconcilers_there_are(lab: Lab) -> None:
-    means = StewardMeans(
-        settings=settings_for(lab.root),
-        database=lab.database,
-        clock=lab.clock,
-        stop=Stop(lab.clock),
-    )
+def test_each_reconciler_says_when_its_next_round_is(lab: Lab) -> None:
     with lab.database.begin() as connection:
-        note_round(lab.database, connection, "spool", seconds=0.1)
-    assert lab.look().paces == {}  # nobody can be late yet
-    lab.clock.advance(601.0)
-    assert dict(lab.look().paces) == {
-        each.name: each.every_seconds() for each in reconcilers(means)
-    }
+        note_round(lab.database, connection, "spool", seconds=0.1, every_seconds=300.0)
+        note_round(lab.database, connection, "drift", seconds=0.1)  # by an older version
+    assert [each.every_seconds for each in lab.look().rounds] == [None, 300.0]

@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 
 from healtharchive.cli.status_text import WORDS
+from healtharchive.cli.steward import BY_TARGET
+from healtharchive.model.database import Database
 from healtharchive.settings.declared import ENV_FILE_VARIABLE, declarations, variable_of
 from healtharchive.steward.alert_rules import AlertRule
 from healtharchive.steward.monitoring.exprs import OWN_RULES, OwnRule
+from healtharchive.steward.reconcilers import reconcilers
 from healtharchive.steward.rules import RULES
 from tests.lab.archive import Archive
 from tests.lab.documented import Command, commands_of, objection, pages
 from tests.lab.processes import ROOT
 from tests.lab.site import Site, serving
+from tests.lab.stewards import means_for
 
 PAGES = (
     *("README.md", "docs/install.md", "docs/operate.md", "docs/storage.md", "docs/alerts.md"),
@@ -108,6 +112,16 @@ def test_every_target_of_make_that_any_page_names_exists() -> None:
     for page in pages():
         for name in re.findall(r"(?:`|^)make ([a-z0-9-]+)", page.read_text(encoding="utf-8"), re.M):
             assert name in targets, f"{page.name}: make {name}"
+
+
+def test_the_operators_page_names_every_part_of_the_steward(
+    database: Database, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", text, re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+    parts = {each.name for each in reconcilers(means_for(tmp_path, database))}
+    assert parts | set(BY_TARGET) == told
 
 
 # -- the playbooks -------------------------------------------------------------------------

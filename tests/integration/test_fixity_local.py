@@ -12,11 +12,15 @@ from sqlalchemy import insert, update
 
 from healtharchive.model.copies import CopyState
 from healtharchive.model.database import Database
+from healtharchive.model.journal import record
 from healtharchive.model.local_readings import (
+    BEGAN,
+    WATCH,
     bad_local,
     due_local,
     local_files,
     note_reading,
+    note_watch,
     oldest_local_reading,
     to_replace,
 )
@@ -26,6 +30,8 @@ from healtharchive.model.states import TargetEvent
 from healtharchive.model.tables import segments, targets
 from healtharchive.model.target import SPOOL, Verdict
 from healtharchive.steward.findings import findings
+from healtharchive.steward.incident import draft
+from healtharchive.steward.incident_records import gather
 from healtharchive.steward.observing import look
 from tests.lab import objects
 from tests.lab.objects import Target
@@ -98,6 +104,11 @@ def test_a_flipped_byte_in_an_archive_without_targets_is_found_told_and_named(
     assert standing.lost_segments == 1
     assert standing.copies[SPOOL, "differs"].size_bytes == len(content_of(2))
     assert bad.exists()  # the sole copy, bad as it is, is what can be salvaged
+    since, until = spool.clock.now() - timedelta(hours=1), spool.clock.now() + timedelta(hours=1)
+    settings = spool.means.settings
+    records = gather(spool.database, settings, since, until, host="lab", version="1")
+    assert records is not None
+    assert f"Data loss: no good copy is left of 1 ({bad.name})." in draft(records).replace("`", "")
 
 
 def test_a_bad_sector_is_found_too(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +121,9 @@ def test_a_bad_sector_is_found_too(spool: Spool, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(fixity_local, "carry", lambda *_, **__: iter([failed]))
     spool.clock.advance(90 * DAY)
     assert spool.fixity.turn(SPOOL) == 1
-    assert "I/O error" in spool.told(path)[-1].why
+    found, lost = spool.told(path)
+    assert "I/O error" in found.why
+    assert lost.what == "lost"
 
 
 def test_one_that_was_away_and_is_back_is_told_an_hour_later(spool: Spool) -> None:
@@ -122,17 +135,42 @@ def test_one_that_was_away_and_is_back_is_told_an_hour_later(spool: Spool) -> No
     moved.rename(path)
     spool.clock.advance(HOUR)
     assert spool.fixity.turn(SPOOL) == 0
-    assert spool.whats(path) == ["local_gone", "local_good"]
+    assert spool.whats(path) == ["local_gone", "lost", "local_good"]
     assert told_of(spool) == []
 
 
 def test_what_is_unread_for_too_long_is_an_alert_without_any_target(spool: Spool) -> None:
-    spool.seal(1, age=100 * DAY)
+    spool.fixity.turn(SPOOL)
+    spool.seal(1)
+    spool.clock.advance(100 * DAY)
     assert told_of(spool) == [("FixityLate", SPOOL)]
     with spool.database.read() as connection:
         assert SPOOL in storage_standing(connection).unread_since
     spool.fixity.turn(SPOOL)
     assert told_of(spool) == []
+
+
+def test_files_from_before_they_were_watched_are_not_late_at_once(spool: Spool) -> None:
+    """After an upgrade: they are read in the order of their seals, which takes its time."""
+    paths = [spool.seal(number, age=400 * DAY) for number in range(1, 7)]
+    assert told_of(spool) == []  # nobody has looked yet
+    assert spool.fixity.turn(SPOOL) == 0
+    with spool.database.begin() as connection:
+        connection.execute(update(segments).values(local_read_at=None))  # a slow line
+    assert told_of(spool) == []
+    spool.clock.advance(100 * DAY)
+    assert told_of(spool) == [("FixityLate", SPOOL)]
+    first = spool.fixity.plan(SPOOL)
+    assert [each.path for each in first] == [str(each) for each in paths[: len(first)]]
+
+
+def test_a_reading_that_was_noted_by_a_wrong_clock_is_made_again(spool: Spool) -> None:
+    path = spool.seal(1)
+    spool.clock.advance(3650 * DAY)
+    assert spool.fixity.turn(SPOOL) == 0
+    spool.clock.advance(-3650 * DAY)
+    flip(path)
+    assert spool.fixity.turn(SPOOL) == 1
 
 
 @pytest.mark.parametrize("how", ["flipped", "gone"])
@@ -230,10 +268,14 @@ def test_the_questions_are_answered_alike_on_both_databases(
             connection.execute(insert(segments).values(row))
         newer, older = segment_files_of(connection)[::-1]
         ago = {days: now - timedelta(days=days) for days in (50, 150)}
-        due = due_local(connection, read_before=ago[50], bad_before=ago[50], limit=9)
+        due = due_local(connection, now=now, read_before=ago[50], bad_before=ago[50], limit=9)
         assert [each.id for each in due] == [older.id, newer.id]
         assert local_files(connection, ago[150]) == (2, 1)
-        assert oldest_local_reading(connection) == older.sealed_at
+        assert oldest_local_reading(connection) is None
+        begun = now - timedelta(days=150)
+        record(connection, at=begun, actor=ACTOR, subject=WATCH, subject_id=SPOOL, what=BEGAN)
+        note_watch(database, connection, actor=ACTOR)  # once
+        assert oldest_local_reading(connection) == begun
         for finding, why in ((CopyState.DIFFERS, "it differs"), (CopyState.VERIFIED, "it is well")):
             note_reading(database, connection, older, finding, actor=ACTOR, why=why)
             bad = {} if finding is CopyState.VERIFIED else {"differs": (1, 10)}

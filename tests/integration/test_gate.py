@@ -104,3 +104,23 @@ def test_the_rules_of_an_earlier_attempt_are_as_old_as_they_are(tmp_path: Path) 
         assert next_attempt.known(before.site.url)
         before.clock.advance(FRESH_SECONDS / 2 + 1)
         assert not next_attempt.known(before.site.url)
+
+
+def test_a_429_is_no_leave_to_fetch_all_and_is_asked_again(tmp_path: Path) -> None:
+    with gate_before(tmp_path, b"") as before:
+        before.answers[:] = [Answer(status=429)]
+        asyncio.run(before.learn())
+        assert before.gate.unreachable == {before.site.url: "its robots.txt answered 429"}
+        assert not before.gate.known(before.site.url)
+        before.answers[:] = [Answer(b"User-agent: *\nDisallow: /old/\n")]
+        asyncio.run(before.learn())
+        assert before.gate.unreachable == {}
+        assert not before.allowed("/old/x")
+
+
+def test_a_429_that_an_earlier_version_kept_is_no_leave_either(tmp_path: Path) -> None:
+    with gate_before(tmp_path, b"") as before:
+        now = before.clock.now().timestamp()
+        before.batch.robots.append((before.site.url, 429, b"", now))
+        before.gate.frontier.commit(before.batch)
+        assert not before.gate.known(before.site.url)

@@ -329,8 +329,8 @@ def test_a_pause_that_is_over_by_itself_holds_nothing(archive: SmallArchive) -> 
 def test_the_steward_s_rounds_alerts_and_journal_are_told(archive: SmallArchive) -> None:
     database = archive.database
     with database.begin() as connection:
-        note_round(database, connection, "storage", seconds=1.5, rounds=4)
-        note_round(database, connection, "storage", seconds=2.5, error="no")
+        note_round(database, connection, "storage", seconds=1.5, every_seconds=60.0, rounds=4)
+        note_round(database, connection, "storage", seconds=2.5, every_seconds=90.0, error="no")
         now = database.now(connection)
         alert = {"subject": "target", "summary": "x", "evidence": {}, "since": now, "seen_at": now}
         for number, state in enumerate(("firing", "firing", "over")):
@@ -348,7 +348,7 @@ def test_the_steward_s_rounds_alerts_and_journal_are_told(archive: SmallArchive)
     assert found["reconciler_rounds_total", labels(reconciler="storage")] == 5
     assert found["reconciler_failures", labels(reconciler="storage")] == 1
     assert found["reconciler_last_round_timestamp_seconds", labels(reconciler="storage")] > 0
-    assert found["reconciler_pace_seconds", labels(reconciler="keeping")] > 0
+    assert found["reconciler_pace_seconds", labels(reconciler="storage")] == 90
     assert found["alerts_firing", labels(name="TargetDown", severity="critical")] == 2
     assert found["events_total", ()] >= 1
 

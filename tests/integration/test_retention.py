@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from healtharchive.model import incident
 from healtharchive.model.actions import last_applied, last_done, last_refusal
@@ -27,16 +27,18 @@ from healtharchive.model.condition import (
 )
 from healtharchive.model.database import Database
 from healtharchive.model.expiries import expiries
-from healtharchive.model.journal import Event, record, story
+from healtharchive.model.journal import Event, read, record, story
+from healtharchive.model.losses import FOUND_AGAIN
 from healtharchive.model.remarks import remarks_of
 from healtharchive.model.restore_tests import restore_tests
-from healtharchive.model.retention import KINDS, RETIRE, SUBJECT, months_due
+from healtharchive.model.retention import KINDS, RETIRE, SUBJECT, months_due, take_turn
+from healtharchive.model.rounds import note_round
 from healtharchive.model.service_past import newest_process as newest_on
 from healtharchive.model.service_past import resumed_at
 from healtharchive.model.services import Service, last_stopped, open_holds
 from healtharchive.model.standing_operation import operation_standing
 from healtharchive.model.tables import events
-from healtharchive.model.told import last_of_each, last_told, newest_told
+from healtharchive.model.told import LOST, last_of_each, last_told, newest_told
 from healtharchive.model.wire import to_line
 from healtharchive.steward import retention as reconciler
 from healtharchive.steward import retention_child
@@ -174,8 +176,8 @@ def _losses(connection: Any) -> list[str]:
     found = []
     for thing in LIVES["segment"][0]:
         told = story(connection, "segment", thing)
-        found += [each.what for each in told if each.what in ("alert", "restore")][-1:]
-    return [each for each in found if each == "alert"]
+        found += [each.what for each in told if each.what in (LOST, *FOUND_AGAIN)][-1:]
+    return [each for each in found if each == LOST]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -227,6 +229,8 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice(
     )
     assert ended.returncode == -9
     assert set(lines_in(means.database) + filed(means)) == set(before)
+    told = ["retire"] if moment == MOMENTS[-1] else []
+    assert told_to_be_retired(means) == told  # with the first rows that are gone
     all_retired(means)
     assert lines_in(means.database) + filed(means) == before
 
@@ -341,6 +345,26 @@ def test_two_stewards_do_not_do_it_at_once(means: StewardMeans) -> None:
         (told,) = retired(means)
         assert told.why == "another steward is doing it"
     assert filed(means) == Counter()
+    assert told_to_be_retired(means) == []  # nobody is sent to a file that is not there
+
+
+def test_who_retires_keeps_no_other_machine_s_steward_waiting(means: StewardMeans) -> None:
+    database = means.database
+    with database.read() as connection:
+        assert take_turn(database, connection)
+        with database.read() as other:
+            assert take_turn(database, other) == database.is_sqlite  # it has one machine
+        with database.begin() as other:
+            if not database.is_sqlite:
+                other.execute(text("SET LOCAL lock_timeout = '5s'"))
+            note_round(database, other, SUBJECT, seconds=1.0)
+    with database.read() as connection:
+        assert take_turn(database, connection)
+
+
+def told_to_be_retired(means: StewardMeans) -> list[str]:
+    with means.database.read() as connection:
+        return [each.what for each in read(connection, subject=SUBJECT)]
 
 
 def test_the_files_are_for_the_archive_only(means: StewardMeans) -> None:
@@ -360,9 +384,9 @@ def test_a_dry_run_says_what_would_go_and_the_events_say_where_they_went(tmp_pat
             connection,
             at=database.now(connection) - timedelta(days=3 * DAYS),
             actor=ACTOR,
-            subject="target",
-            subject_id="box",
-            what="trip",
+            subject="source",
+            subject_id="hc",
+            what="changed",
         )
     many(means, 10)
     said = archive.run("steward", "run", "retention", "--dry-run")
@@ -386,6 +410,17 @@ def test_a_dry_run_says_what_would_go_and_the_events_say_where_they_went(tmp_pat
     )
     assert str(told[0].evidence["file"]) in done.stderr
     assert "zcat" in done.stderr
+    # A thing that is older than what was retired, and a draft of a time that was.
+    file = str(told[0].evidence["file"])
+    assert file in asked_of(archive, "why", "source", "hc").stderr
+    drafted = asked_of(archive, "incident", "draft", "--since", "1200d")
+    assert f"- Older events that nothing asks for any more are in {file} on" in drafted.stdout
+    month = said.split()[2].removeprefix("events-").rstrip(":")
+    span = ("--since", f"{month}-10", "--until", f"{month}-20")
+    gone = asked_of(archive, "incident", "draft", *span)
+    assert "has nothing between" in gone.stdout
+    assert file in gone.stdout
+    assert "Older events" not in asked_of(archive, "incident", "draft", "--since", "1d").stdout
     recent = subprocess.run(
         [*asked[:-1], "1d"],
         env={**os.environ, **archive.environment},
@@ -394,3 +429,11 @@ def test_a_dry_run_says_what_would_go_and_the_events_say_where_they_went(tmp_pat
         check=True,
     )
     assert recent.stderr == ""
+
+
+def asked_of(archive: Archive, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a command says, on both its outputs."""
+    environment = {**os.environ, **archive.environment}
+    return subprocess.run(
+        command(*words), env=environment, capture_output=True, text=True, timeout=60, check=False
+    )

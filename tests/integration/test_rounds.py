@@ -15,6 +15,7 @@ from healtharchive.model.errors import SetupError
 from healtharchive.model.rounds import list_rounds, note_round
 from healtharchive.model.tables import actions
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.process import Steward
 from healtharchive.steward.rounds import Caps, Past, Step, objection, take_round
 from tests.lab.queue import BEGINNING, SetClock, SetDatabase
 from tests.lab.stewards import events_about, means_for
@@ -172,3 +173,13 @@ def test_the_newest_round_of_each_reconciler_is_known(means: StewardMeans, clock
         again = list_rounds(connection)[0]
     assert (again.failures, again.last_error, again.rounds) == (0, None, 3)
     assert again.applied_at == first.applied_at
+
+
+def test_what_an_earlier_version_looked_after_is_not_missed(means: StewardMeans) -> None:
+    database = means.database
+    with database.begin() as connection:
+        for name in ("keeping", "of_an_earlier_version"):
+            note_round(database, connection, name, seconds=1.0, every_seconds=60.0)
+    Steward(means)._declare()
+    with database.read() as connection:
+        assert [each.name for each in list_rounds(connection)] == ["keeping"]

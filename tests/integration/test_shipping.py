@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -21,10 +23,12 @@ from healtharchive.model.shipments import (
     Parcel,
     Receipt,
     ShipOrder,
+    ShipReport,
     TargetOrder,
     Wanted,
 )
 from healtharchive.model.target import Verdict
+from healtharchive.storage import __main__ as storage_child
 from healtharchive.storage.fixity import check_one, fetch_one
 from healtharchive.storage.identity import FILE_NAME
 from healtharchive.storage.manifest import listings, note
@@ -322,6 +326,48 @@ def test_row_17_a_file_is_fetched_back_and_a_bad_one_is_not(
     assert destination.read_bytes() == Path(segment.path).read_bytes()
     assert list(destination.parent.iterdir()) == [destination]
     assert digest(place, segment.name, nothing)[0] != segment.sha256
+
+
+@pytest.mark.parametrize("target", ["local"], indirect=True)
+def test_two_that_fetch_one_file_never_write_to_it_together(
+    place: Place, target: Target, tmp_path: Path
+) -> None:
+    """One target hung and gives after all, while another is asked: both would seem to be right."""
+    segment = parcel(tmp_path, f"{JOB}/a.warc.gz", BIG_BYTES)
+    ship(place, segment)
+    destination = tmp_path / "restored" / "a.warc.gz"
+    wanted = Wanted(segment.name, segment.size_bytes, segment.sha256, str(destination))
+    destination.parent.mkdir()
+    destination.with_name("a.warc.gz.fetch").write_bytes(b"left by one that was killed")
+    refused = []
+
+    def meanwhile(_: int) -> None:
+        if not refused:
+            refused.append(True)
+            with pytest.raises(LocalTrouble, match="unavailable"):
+                fetch_one(place, wanted, nothing)
+            assert not destination.exists()
+
+    fetch_one(place, wanted, meanwhile)
+    assert refused
+    assert destination.read_bytes() == Path(segment.path).read_bytes()
+    assert list(destination.parent.iterdir()) == [destination]
+
+
+def test_a_file_that_may_not_be_read_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    class Owned:
+        def size(self, name: str) -> int:
+            if name == "a":
+                raise PermissionError(errno.EACCES, "Permission denied", name)
+            return 1
+
+    wanted = CheckOrder(tuple(Expected(name, 9, "0" * 64) for name in "abc"))
+    order = TargetOrder(objects.local(tmp_path).definition, wanted, "")
+    said: list[ShipReport] = []
+    place = cast(Place, Owned())
+    storage_child._check(place, order, wanted, nothing, said.append)
+    found = [(each.kind, each.name) for each in said if each.kind != "shipped"]
+    assert found == [("failed", "a"), ("checked", "b"), ("checked", "c")]
 
 
 def test_a_child_ships_checks_fetches_and_lists(

@@ -97,6 +97,15 @@ def test_a_database_that_cannot_be_used_is_critical_in_json_too(run: Run, tmp_pa
         assert said in json.loads(out)["unusable"]
 
 
+def test_a_setting_that_cannot_be_used_is_critical_too(run: Run) -> None:
+    wrong = {"SPOOL_WARN_PERCENT": "abc"}
+    code, out, complaint = run("status", **wrong)
+    assert (code, out) == (2, "")
+    assert "HEALTHARCHIVE_SPOOL_WARN_PERCENT is 'abc'" in complaint
+    code, out, _ = run("status", "--json", **wrong)
+    assert (code, json.loads(out)["verdict"]) == (2, "critical")
+
+
 def test_watch_draws_again_and_again_until_it_is_interrupted(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "data")
     archive.set_up()

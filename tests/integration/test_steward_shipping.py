@@ -283,8 +283,8 @@ def test_a_loss_is_told_once_whoever_finds_it(spool: Spool, tmp_path: Path) -> N
     spool.clock.advance(DAY)
     for fixity in (spool.fixity, spool.fixity, Fixity(spool.means)):
         fixity.turn("cold")
-    assert spool.whats(path)[-2:] == ["copy_gone", "alert"]
-    assert spool.whats(path).count("alert") == 1
+    assert spool.whats(path)[-2:] == ["copy_gone", "lost"]
+    assert spool.whats(path).count("lost") == 1
 
 
 def test_a_target_that_went_away_is_not_taken_for_the_loss_of_all_its_files(
@@ -303,7 +303,7 @@ def test_a_target_that_went_away_is_not_taken_for_the_loss_of_all_its_files(
     spool.clock.advance(DAY)
     assert spool.fixity.turn("cold") == 0
     assert spool.copies() == ["verified"]
-    assert "alert" not in spool.whats(path)
+    assert "lost" not in spool.whats(path)
 
 
 def test_what_one_sick_target_cannot_give_another_one_gives(spool: Spool, tmp_path: Path) -> None:

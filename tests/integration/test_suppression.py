@@ -294,6 +294,7 @@ def test_its_addresses_say_451_and_not_why(archive: Archive, site: TestClient) -
         connection.execute(insert(pictures).values(capture_id=first, kind="thumbnail", **place))
     archive.hide_url()
     url = SITE + SECRET
+    shown = site.get("/api/captures/1").json()["url"]
     for address in (
         f"/api/captures/{first}",
         f"/fr/capture/{first}",
@@ -308,6 +309,7 @@ def test_its_addresses_say_451_and_not_why(archive: Archive, site: TestClient) -
         f"/en/compare?from={first}&to={second}",
         f"/api/compare?from=1&to={second}",
         f"/api/history?url={quote(url, safe='')}",
+        f"/en/history?url={quote(shown, safe='')}&with={first}",
         f"/at/20240110080001/{url}",
         f"/at/2024/{url}",
         f"/fr/at/2024/{url}",

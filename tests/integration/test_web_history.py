@@ -259,6 +259,51 @@ def test_captures_lead_to_the_history_of_their_page(
 ) -> None:
     capture_id = archive.ids(f"{SITE}/clinics")[0]
     tree = LexborHTMLParser(site.get(f"/fr/capture/{capture_id}").text)
-    link = one(tree, 'a[href^="/fr/history"]').attributes["href"]
+    link = one(tree, '#others ~ p a[href^="/fr/history"]').attributes["href"]
     assert link is not None
     assert f"{SITE}/clinics" in site.get(link).text
+
+
+def test_any_two_captures_of_a_page_can_be_chosen_for_comparison(
+    site: httpx.Client, archive: DatedArchive
+) -> None:
+    ids = archive.ids(f"{SITE}/clinics")
+    first, newest = ids[0], ids[-1]
+    capture = LexborHTMLParser(site.get(f"/en/capture/{newest}").text)
+    choose = str(one(capture, ".actions a[href*='with=']").attributes["href"])
+    assert choose.endswith(f"&with={newest}#timeline")
+    page = LexborHTMLParser(site.get(choose.partition("#")[0]).text)
+    assert str(newest) in str(one(page, ".notice a[href*='/capture/']").attributes["href"])
+    live = one(page, ".notice a[href*='to=live']").attributes
+    assert live["href"] == f"/en/compare?from={newest}&to=live"
+    # Pages only, the older one first, also in another year; not the one that was chosen.
+    offered = [each.attributes["href"] for each in page.css(".timeline a[href*='/compare?']")]
+    pages = [ids[1], ids[4], ids[5]]
+    assert offered == [f"/en/compare?from={each}&to={newest}" for each in pages]
+    earlier = str(one(page, ".years a[href*='year=2024']").attributes["href"])
+    other_year = LexborHTMLParser(site.get(earlier).text)
+    link = str(one(other_year, ".timeline a[href*='/compare?']").attributes["href"])
+    assert link == f"/en/compare?from={first}&to={newest}"
+
+
+def test_a_page_of_the_history_leads_to_the_choice(
+    site: httpx.Client, archive: DatedArchive
+) -> None:
+    ids = archive.ids(f"{SITE}/clinics")
+    page = LexborHTMLParser(site.get(f"/fr/history?url={CLINICS}&year=2024").text)
+    link = str(one(page, ".timeline a[href*='with=']").attributes["href"])
+    assert link == f"/fr/history?url={quote(f'{SITE}/clinics', safe='/')}&with={ids[0]}#timeline"
+    assert "Choisissez ci-dessous" in site.get(link.partition("#")[0]).text
+
+
+@pytest.mark.parametrize("number", ["x", "0", "-1", "99999999999999999999", "999999"])
+def test_a_capture_that_is_not_there_cannot_be_chosen(site: httpx.Client, number: str) -> None:
+    assert site.get(f"/en/history?url={CLINICS}&with={number}").status_code == 404
+
+
+def test_a_redirect_or_an_error_is_not_offered_for_comparison(
+    site: httpx.Client, archive: DatedArchive
+) -> None:
+    for capture in archive.ids(f"{SITE}/clinics")[2:4]:
+        tree = LexborHTMLParser(site.get(f"/en/capture/{capture}").text)
+        assert not tree.css(".actions a[href*='with=']")

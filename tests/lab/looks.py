@@ -50,6 +50,7 @@ PAGES = {
     "cite": "/cite/1",
     "report": "/report?capture=1",
     "history": f"/history?url={CLINICS_IN_ADDRESS}",
+    "choose": f"/history?url={CLINICS_IN_ADDRESS}&with=1",
     "compare": "/compare?from=1&to=4",
     "changes": "/changes",
     "campaigns": "/campaigns",

@@ -21,7 +21,7 @@ LIVES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "target": (("box", "spool"), ("trip", "trial_ok", "send_backup", "held", "seen")),
     "drift": (("settings",), ("found", "over")),
     "expiry": (("file:/x.pem",), ("seen", "unseen", "unwatched")),
-    "segment": (("a.warc.gz", "b.warc.gz"), ("sealed", "alert", "restore", "release", "read")),
+    "segment": (("a.warc.gz", "b.warc.gz"), ("sealed", "lost", "restore", "release", "local_good")),
     "database": (("b1", "b2", "b3"), ("backup", "backup_failed", "restore_test")),
     "worker": ((*HOLDERS, "lab", "all"), ("stop_signal", "stopped", "runs_one", "paused")),
 }  # fmt: skip

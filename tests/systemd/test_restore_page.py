@@ -19,11 +19,12 @@ from tests.lab.documented import FENCE
 from tests.lab.installed import UNITS, Installed, install, machine
 from tests.lab.postgres import free_port
 from tests.lab.processes import ROOT, wait_for
-from tests.lab.site import Site
+from tests.lab.site import Site, serving
 
 BACKUPS, INSTALL = ROOT / "docs/backups.md", ROOT / "docs/install.md"
 OTHER = {"sqlite": "**PostgreSQL.**", "postgresql": "**SQLite.**"}
 WAIT_SECONDS = 180.0
+PAGES = 6  # what comes back is compared, not how much of it there is
 # All that the machine cannot do as it is written: it has the packages, without `sudo`.
 REPLACED = {r"apt-get .*": "true", r"sudo -u (\w+)": r"runuser -u \1 --"}
 # Only its socket: the port is another's on the loopback that the machine shares with us.
@@ -78,6 +79,12 @@ def blocks_of(page: Path, section: str, *, without: str) -> list[str]:
     paragraphs = re.split(r"^(?=\*\*)", text, flags=re.MULTILINE)
     kept = [each for each in paragraphs if not each.startswith(without)]
     return [block for each in kept for _, kind, block in FENCE.findall(each) if kind == "sh"]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with serving(PAGES, nasty=False) as running:
+        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

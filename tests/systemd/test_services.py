@@ -122,13 +122,19 @@ def test_who_stops_the_worker_while_it_crawls_is_named_and_the_crawl_is_kept(
     archive: Installed, site: Site
 ) -> None:
     begin(archive, site)
+    script = f"cd /; systemctl stop {WORKER}; exit 0"  # somebody's automation
     with paused(site):
-        archive.systemctl("stop", WORKER)
+        archive.systemd.run("sh", "-c", script)
     (received,) = archive.events("stop_signal")
     assert received["actor"]["unit"] == WORKER
-    assert received["evidence"]["signal"] == "SIGTERM"
-    assert received["evidence"]["sender_user"] == "root"
-    assert "systemd" in received["evidence"]["sender_command"]
+    evidence = received["evidence"]
+    assert (evidence["signal"], evidence["sender_user"]) == ("SIGTERM", "root")
+    assert evidence["sender_command"] == f"systemctl stop {WORKER}"
+    assert evidence["sender_caller"] == f"sh -c {script}"
+    assert "systemd" in evidence["through"] or "init" in evidence["through"]
+    assert f"systemctl stop {WORKER} (pid {evidence['sender_pid']}, root" in archive.run(
+        "why", "worker"
+    )
     job = archive.job()
     assert (job["status"], job["retry_count"]) == ("queued", 0)
 

@@ -17,7 +17,11 @@ from healtharchive.crawl.addresses import CACHE_SECONDS, Resolver, refusal
         "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.2.1",
         "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "fec0::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::", "2002:a00:1::1", "2001:db8::1", "fd00:ec2::254", "not an address",
+        "2002:7f00:1::", "2002:a00:1::1", "2001:db8::1",
+        "192.0.0.1", "192.0.0.8", "192.0.0.11", "192.0.0.170", "192.0.0.192", "192.88.99.1",
+        "198.18.0.1", "198.51.100.1", "203.0.113.1", "::ffff:192.0.0.8", "64:ff9b::c000:8",
+        "64:ff9b:1::1", "100::1", "100:0:0:1::1", "2001:2::1", "2001:10::1", "2001:1ff::1",
+        "3fff::1", "3fff:fff::1", "5f00::1", "fd00:ec2::254", "not an address",
     ],
 )  # fmt: skip
 def test_private_and_special_addresses_are_refused(address: str) -> None:
@@ -25,7 +29,17 @@ def test_private_and_special_addresses_are_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["1.1.1.1", "198.103.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+    "address",
+    [
+        "1.1.1.1",
+        "198.103.1.1",
+        "2606:4700::1111",
+        "::ffff:1.1.1.1",
+        "64:ff9b::101:101",
+        "192.0.0.9",
+        "192.0.0.10",
+        "2001:200::1",
+    ],
 )
 def test_public_addresses_are_fine(address: str) -> None:
     assert refusal(address) == ""

@@ -35,7 +35,7 @@ WORKER_GONE = {"services": with_services(stopped(Service.WORKER)), "jobs": {"par
 NO_STEWARD = with_services(stopped(Service.STEWARD))
 PAUSE = hold(Service.WORKER, HoldKind.PAUSE, at=ago(days=2))
 OWED = hold(Service.WORKER, HoldKind.OWED, at=ago(minutes=10), until=ago(minutes=5))
-ROUND = Round("spool", NOW, NOW, 0.1, 7, 0, None, None)
+ROUND = Round("spool", NOW, NOW, 0.1, 7, 0, None, None, 300.0)
 
 # The rule, what is wrong, and the nearest condition in which nothing is.
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -85,8 +85,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "ReconcilerFailing",
-        {"rounds": (replace(ROUND, ended_at=ago(hours=3)),), "paces": {"spool": 300.0}},
-        {"rounds": (replace(ROUND, ended_at=ago(minutes=40)),), "paces": {"spool": 300.0}},
+        {"rounds": (replace(ROUND, ended_at=ago(hours=3)),)},
+        {"rounds": (replace(ROUND, ended_at=ago(minutes=40)),)},
     ),
     ("TargetDown", {"targets": (target("box", **SICK),)}, {"targets": (target("box"),)}),
     (

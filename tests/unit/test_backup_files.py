@@ -39,6 +39,11 @@ def test_the_newest_are_kept_and_the_one_that_was_restored_well() -> None:
     assert outdated(found, 9, "") == []
 
 
+def test_the_one_just_made_stays_though_the_clock_was_wrong_before() -> None:
+    found = [kept(name) for name in ("of-2036", "of-2035", "of-2026")]
+    assert outdated(found, 1, "", "of-2026") == ["of-2035"]
+
+
 def test_a_damaged_one_never_counts_as_a_backup() -> None:
     found = [kept("c", whole=False), kept("b", whole=False), kept("a")]
     assert outdated(found, 1, "") == ["b"]

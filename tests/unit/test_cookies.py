@@ -74,3 +74,18 @@ def test_no_line_raises(pair: str, attributes: list[tuple[str, str]], path: str)
 )
 def test_an_end_that_cannot_be_read_is_no_end(attribute: str) -> None:
     assert jar_with(f"a=1; Path=/; {attribute}").header(URL) == "a=1"
+
+
+@pytest.mark.parametrize("suffix", ["gc.ca", "co.uk", "github.io"])
+def test_no_cookie_is_of_all_who_may_register_a_name(suffix: str) -> None:
+    jar = jar_with(f"a=1; Domain={suffix}; Path=/", url=f"https://www.one.{suffix}/")
+    assert jar.header(f"https://www.two.{suffix}/") is None
+    assert jar.header(f"https://www.one.{suffix}/") is None
+    shared = jar_with(f"a=1; Domain=one.{suffix}; Path=/", url=f"https://www.one.{suffix}/")
+    assert shared.header(f"https://static.one.{suffix}/") == "a=1"
+
+
+def test_a_host_below_which_others_register_keeps_its_cookie_to_itself() -> None:
+    jar = jar_with("a=1; Domain=github.io; Path=/", url="https://github.io/")
+    assert jar.header("https://github.io/") == "a=1"
+    assert jar.header("https://somebody.github.io/") is None

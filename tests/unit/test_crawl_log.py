@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from healtharchive.crawl.crawl_log import KEPT_BYTES, CrawlLog, listening
+from healtharchive.crawl.crawl_log import KEPT_BYTES, LONGEST_LINE, CrawlLog, listening
 from healtharchive.model.masking import masked
 from healtharchive.model.orders import Counts, Report, SealedSegment, Wait
 from tests.lab.queue import SetClock
@@ -129,7 +129,27 @@ def test_what_a_site_sends_is_no_order_to_a_terminal(tmp_path: Path, log: CrawlL
         ("the token of the page is long", "the token of the page is long"),
         ("https://a.example/passwords/secret-garden", "https://a.example/passwords/secret-garden"),
         ("AWS_SECRET='p4ss word' x", "AWS_SECRET=*** x"),
+        ("postgresql://ada:p4@ss@box/db", "postgresql://***@box/db"),
+        ("HEALTHARCHIVE_S3_SECRET=p4ss x", "HEALTHARCHIVE_S3_SECRET=*** x"),
+        ("PGPASSWORD=p4ss", "PGPASSWORD=***"),
+        ("aws_secret_access_key = p4ss", "aws_secret_access_key = ***"),
+        ('{"password": "p4ss", "a": 1}', '{"password": ***, "a": 1}'),
+        ("{'Authorization': 'Bearer p4ss'}", "{'Authorization': ***"),
+        ("[('Set-Cookie', 'id=p4ss')]", "[('Set-Cookie', ***"),
+        ("/a;jsessionid=p4ss;b", "/a;jsessionid=***;b"),
+        ("/?sv=1&sig=p4ss%3D&x=1", "/?sv=1&sig=***&x=1"),
+        ("it sent Bearer abcdefghijklmnop1234", "it sent Bearer ***"),
+        ("the cookie, as its tokenizer: says", "the cookie, as its tokenizer: says"),
     ],
 )  # fmt: skip
 def test_secrets_are_masked_and_nothing_else(text: str, shown: str) -> None:
     assert masked(text) == shown
+
+
+def test_no_half_of_a_secret_is_left_at_a_lines_end(tmp_path: Path, log: CrawlLog) -> None:
+    begin = "x" * (LONGEST_LINE - 12)
+    log.say(f"{begin} ftp://ada:p4ss@box.example/")
+    with listening(log):
+        sys.stderr.write(f"password={'p4ss' * LONGEST_LINE}")
+        sys.stderr.write("\n")
+    assert "p4ss" not in "".join(lines(tmp_path))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Callable
 
 import brotli
 import pytest
+from fastwarc.stream_io import ZstdWriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,12 +27,21 @@ def quick_brotli(data: bytes) -> bytes:
     return brotli.compress(data, quality=4)
 
 
+def zstandard(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    writer = ZstdWriter(packed)
+    writer.write(data)
+    writer.close()
+    return packed.getvalue()
+
+
 CODINGS: list[tuple[str, Encode]] = [
     ("gzip", gzip.compress),
     ("x-gzip", gzip.compress),
     ("deflate", zlib.compress),
     ("deflate", raw_deflate),
     ("br", quick_brotli),
+    ("zstd", zstandard),
 ]
 every_coding = pytest.mark.parametrize(("name", "encode"), CODINGS)
 # Does not shrink to nothing, so that a part of it is really a part.
@@ -103,10 +114,17 @@ def test_gzip_members_follow_each_other_and_padding_is_let_pass() -> None:
 
 
 def test_an_unknown_coding_leaves_the_bytes_as_they_are() -> None:
-    assert decode_content(b"abc", "zstd") == Decoded(b"abc", "unknown content coding 'zstd'")
-    assert decode_content(gzip.compress(b"abc"), "zstd, gzip").data == b"abc"
+    assert decode_content(b"abc", "utf-8") == Decoded(b"abc", "unknown content coding 'utf-8'")
+    assert decode_content(gzip.compress(b"abc"), "utf-8, gzip").data == b"abc"
 
 
 @given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate", "br", "gzip,br", ",", "\0"]))
 def test_no_bytes_raise(body: bytes, codings: str) -> None:
     assert len(decode_content(body, codings, 1000).data) <= 1000
+
+
+def test_what_no_coding_of_ours_takes_off_is_told_from_a_slip_of_the_server() -> None:
+    sent = bytes(range(256))
+    assert decode_content(sent, "compress").opaque
+    assert decode_content(sent, "gzip, dcb") == Decoded(sent, "unknown content coding 'dcb'", True)
+    assert not decode_content(b"plain", "none").opaque

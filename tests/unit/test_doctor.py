@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from healtharchive.cli.machine import (
+    checks_containers,
     checks_files,
     checks_operation,
     checks_program,
@@ -121,15 +122,44 @@ def test_the_browser_must_be_there_and_start(tmp_path: Path) -> None:
 def test_a_container_source_needs_an_engine_that_answers_and_its_image(tmp_path: Path) -> None:
     source = replace(engine("container")["lab"], container=ContainerOptions(engine="podman"))
     machine = replace(around(tmp_path), sources={"lab": source})
-    assert levels(checks_program.container(machine)) == {"container": Level.FAIL}
+    assert levels(checks_containers.container(machine)) == {"container": Level.FAIL}
     machine = replace(machine, ask=saying({"podman": Answer(0, "{}")}))
-    assert levels(checks_program.container(machine)) == {"container": Level.OK}
+    assert levels(checks_containers.container(machine)) == {"container": Level.OK}
 
     def without_image(words: Sequence[str]) -> Answer:
         return Answer(0 if words[1] == "info" else 1, "")
 
     machine = replace(machine, ask=without_image)
-    assert levels(checks_program.container(machine)) == {"container": Level.WARN}
+    assert levels(checks_containers.container(machine)) == {"container": Level.WARN}
+
+
+def test_podman_under_systemd_is_told_of_step_by_step(tmp_path: Path) -> None:
+    answers = {"systemctl": Answer(0, "")}
+    source = replace(engine("container")["lab"], container=ContainerOptions(engine="podman"))
+    machine = replace(around(tmp_path, answers), sources={"lab": source}, user="healtharchive")
+    steps = {
+        "no podman": {"podman": Answer(125, "connection refused")},
+        "no newuidmap": {"newuidmap": Answer(1, "usage"), "getsubids": Answer(1, "")},
+        "/etc/subgid": {"getsubids": Answer(0, "0: healtharchive 200000 65536")},
+        "connection refused": {"podman": Answer(0, "runc")},
+    }
+    for words, step in steps.items():
+        found = list(checks_containers.container(machine))
+        assert {each.level for each in found} == {Level.FAIL}
+        assert words in " ".join(each.sentence for each in found)
+        answers.update(step)
+    assert levels(checks_containers.container(machine)) == {"container": Level.OK}
+
+
+def test_docker_under_systemd_needs_the_group_that_is_as_good_as_root(tmp_path: Path) -> None:
+    source = replace(engine("container")["lab"], container=ContainerOptions(engine="docker"))
+    answers = {"docker": Answer(0, "{}"), "id": Answer(0, "healtharchive")}
+    machine = replace(around(tmp_path, answers), sources={"lab": source}, user="healtharchive")
+    found = list(checks_containers.container(machine))
+    assert [each.level for each in found] == [Level.FAIL, Level.OK]
+    assert "may not use docker" in found[0].sentence
+    answers["id"] = Answer(0, "healtharchive docker")
+    assert levels(checks_containers.container(machine)) == {"container": Level.OK}
 
 
 # -- files ---------------------------------------------------------------------------------

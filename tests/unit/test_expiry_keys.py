@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 from dataclasses import replace
@@ -174,6 +175,17 @@ def test_what_is_no_ssh_certificate_is_said_to_be_none(key: Path) -> None:
     beside.write_bytes(Path(f"{key}.pub").read_bytes())
     _, found = looked(key)
     assert found.trouble == "it is no certificate"
+    # Of a kind that our library does not read: the round looks at everything else all the same.
+    name = b"sk-ssh-ed25519-cert-v01@openssh.com"
+    blob = base64.b64encode(len(name).to_bytes(4, "big") + name)
+    beside.write_bytes(name + b" " + blob)
+    _, found = looked(key)
+    assert found.trouble.startswith("it is no certificate that can be read: Unsupported")
+
+
+def test_a_certificate_may_end_later_than_any_calendar_does(key: Path) -> None:
+    found = certified(key, "20260101000000:0x7fffffffffffffff")
+    assert (found.ends_at, found.trouble) == (None, "")
 
 
 # -- what is told -----------------------------------------------------------------------------

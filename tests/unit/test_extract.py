@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healtharchive.search import pdf
-from healtharchive.search.extract import kind_of, page_text
+from healtharchive.search.extract import MOST_HEADINGS, kind_of, page_text
 from tests.lab.pdf import one_page_pdf
 
 ACCENTS = "<title>Santé</title><p>Éviter la grippe à l’école</p>"
@@ -50,6 +50,16 @@ def test_a_page_that_is_all_header_keeps_its_text() -> None:
 
 def test_a_page_without_a_title_has_its_heading() -> None:
     assert page_text(b"<h1>Big  <b>words</b></h1><p>x", "html").title == "Big words"
+
+
+def test_the_headings_of_sections_are_told_once_each_and_not_without_end() -> None:
+    sections = (
+        "<h1>Measles </h1><h2>At\n <em>school</em></h2><h4>Deep</h4><h2></h2><h3>Measles</h3>"
+    )
+    assert page_text(sections.encode(), "html").headings == "Measles\nAt school"
+    many = "".join(f"<h2>Section {number}</h2><p>Text.</p>" for number in range(20_000))
+    assert len(page_text(many.encode(), "html").headings.splitlines()) == MOST_HEADINGS
+    assert page_text(b"Measles", "text").headings == ""
 
 
 def test_plain_text_has_its_first_line_as_title() -> None:

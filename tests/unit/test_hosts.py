@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +83,14 @@ def test_the_pace_never_leaves_its_bounds(answers: list[str]) -> None:
         assert GENTLE.delay_seconds <= pace.delay <= GENTLE.max_delay_seconds
         assert 1 <= pace.concurrency <= GENTLE.concurrency
         assert pace.unreachable == (dead >= UNREACHABLE_AFTER)
+
+
+def test_a_host_is_left_alone_as_long_as_it_asks_up_to_the_sources_bound() -> None:
+    pace = HostPace(replace(GENTLE, max_retry_after_seconds=7200.0))
+    pace.struggling(10.0, 7000.0, dead=False)
+    assert pace.wait_seconds(10.0) == 7000.0
+    pace.struggling(10.0, 90_000.0, dead=False)
+    assert pace.wait_seconds(10.0) == 7200.0
+    why = pace.why_it_waits(10.0)
+    assert "asked to be left alone for 90000 s" in why
+    assert "max_retry_after_seconds of its source (7200 s)" in why

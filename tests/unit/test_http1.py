@@ -125,6 +125,10 @@ def test_a_chunked_body_never_takes_more_than_it_is_given(data: bytes, cut: int)
         (b"Content-Length: five\r\n", True, False),
         (b"Transfer-Encoding: gzip, chunked\r\n", False, False),
         (b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", False, False),
+        (b"Transfer-Encoding: gzip\r\nContent-Length: 5\r\n", True, False),
+        (b"Transfer-Encoding: chunked, gzip\r\nContent-Length: 5\r\n", True, False),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n", False, False),
+        (b"Transfer-Encoding: chunked, identity\r\n", False, False),
         (b"", True, False),
     ],
 )

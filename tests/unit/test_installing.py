@@ -15,6 +15,7 @@ from healtharchive.cli.machine.envtemplate import GROUPS, env_text
 from healtharchive.cli.machine.installing import Seen, Tree, plan
 from healtharchive.cli.machine.layout import Command, File
 from healtharchive.cli.machine.units import (
+    CONTAINERS,
     MOUNTER,
     MOUNTER_UNITS,
     OLD_DROP_IN,
@@ -37,6 +38,8 @@ MOST_EXPOSED = {
     "healtharchive-wanted@.service": 30,
     # It mounts for all to see, so it has no view of the file system of its own.
     "healtharchive-mounter@.service": 45,
+    # It makes namespaces and mounts, with set-uid programs.
+    "healtharchive-containers.service": 51,
 }
 SERVICES = tuple(MOST_EXPOSED)[:4]
 BOX = TargetDefinition("box", TargetKind.MOUNT, "/mnt/far/box", mount_command=("sshfs", "a", "b"))
@@ -164,10 +167,12 @@ def test_removal_of_what_is_not_there_does_nothing() -> None:
 # -- the units ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["local", "mounts", "in a home"])
+@pytest.fixture(params=["local", "mounts", "containers", "in a home"])
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The units as files, for an archive of each kind."""
     made = machine(BOX) if request.param == "mounts" else machine()
+    if request.param == "containers":
+        made = replace(machine(), containers=True, container_runtime="runc")
     if request.param == "in a home":
         made = replace(made, in_homes=(Path("/home/one/venv"),))
     # There is no such program: systemd would say nothing else of the units.
@@ -204,15 +209,16 @@ def test_systemd_finds_nothing_wrong_with_the_units(written: Path) -> None:
 def test_each_service_is_as_closed_as_its_work_allows(written: Path) -> None:
     for name, most in MOST_EXPOSED.items():
         if not (written / name).exists():
-            assert name == MOUNTER_UNITS[1]
+            assert name in (MOUNTER_UNITS[1], CONTAINERS)
             continue
         done = analyze("security", "--offline=true", f"--threshold={most}", name, cwd=written)
         assert done.returncode == 0, f"{name}: {done.stdout.splitlines()[-1]}"
 
 
 def test_no_service_can_stay_dead_for_having_failed_too_often(written: Path) -> None:
-    for name in SERVICES:
-        assert "StartLimitIntervalSec=0\n" in (written / name).read_text()
+    for name in (*SERVICES, CONTAINERS):
+        if (written / name).exists():
+            assert "StartLimitIntervalSec=0\n" in (written / name).read_text()
     if (written / MOUNTER).exists():
         assert "TriggerLimitIntervalSec=0\n" in (written / MOUNTER).read_text()
     assert "StartLimitIntervalSec=0\n" in (written / "healtharchive-wanted@.path").read_text()

@@ -18,6 +18,7 @@ from healtharchive.steward import (
     lagging,
     next_jobs,
     next_keeping,
+    next_services,
     next_storage,
     services,
     shipping,
@@ -249,6 +250,39 @@ def test_a_pause_is_told_with_its_end() -> None:
     )
 
 
+def test_the_end_of_a_pause_starts_nobody_who_runs_or_whom_nobody_starts() -> None:
+    until = NOW + timedelta(hours=1)
+    pause = hold(Service.WORKER, HoldKind.PAUSE, at=ago(days=2), until=until)
+    alive = with_services(replace(living(Service.WORKER), holds=(pause,)))
+    assert next_of(healthy(services=alive, jobs={"queued": 1})).by_itself.endswith(
+        "(in 1 h), and jobs are claimed again."
+    )
+    alone = with_services(stopped(Service.WORKER, pause), never(Service.STEWARD))
+    found = found_in(healthy(services=alone, jobs={"queued": 1}))
+    (told_of,) = [each.next_step for each in found if each.rule.name == "WorkerPaused"]
+    assert told_of.by_itself.endswith("nobody starts the worker: no steward is running.")
+
+
+@pytest.mark.parametrize(
+    ("unit", "hours", "promised"),
+    [
+        ("healtharchive-serve.service", 2, "the steward starts it again now"),
+        ("healtharchive-serve.service", 25, "pages that are down for a day are not missed"),
+        ("session-3.scope", 2, "the steward starts pages of systemd's only"),
+        ("shell", 2, "the steward starts pages of systemd's only"),
+    ],
+)
+def test_a_start_of_the_pages_is_promised_only_where_the_steward_makes_it(
+    unit: str, hours: int, promised: str
+) -> None:
+    died = process(Service.SERVE, unit=unit, beat_at=ago(hours=hours), started_at=ago(days=3))
+    down = ServiceNow(Service.SERVE, (), (died,), (), None)
+    assert promised in told(down)[1]
+    seen = services.ServiceSeen(service=Service.SERVE, host="vps1", living_since=None, last=died)
+    steps = services.plan(seen, settings_here().repay_seconds, NOW)
+    assert bool(steps) is ("starts it again" in promised)
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("token", "revoke the old one"), ("certificate", "Caddy"), ("key", "a new key in its place")],
@@ -269,5 +303,6 @@ def test_the_times_that_are_told_are_those_that_the_reconcilers_keep() -> None:
     assert next_keeping.RETRY_RESTORE_SECONDS == backups.RETRY_TEST_SECONDS
     assert next_keeping.LOOK_AT_ENDS_SECONDS == expiry.EVERY_SECONDS
     assert drift.EVERY_SECONDS == 60.0  # `every minute`
+    assert next_services.MISSED == services.LATELY
     assert (services.CAPS.cooldown_seconds, services.CAPS.per_hour) == (20.0, 12)
     assert stalls.CAPS.cooldown_seconds == 60.0  # `within a minute`

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healtharchive.crawl.robots import parse
+from healtharchive.crawl.robots import parse, product_token
 
 AGENT = "HealthArchive/1"
 SITE = "https://a.example"
@@ -95,3 +95,37 @@ def test_rules_beyond_the_limit_do_not_count() -> None:
 def test_no_file_and_no_path_raises(body: bytes, path: str) -> None:
     robots = parse(200, body)
     assert isinstance(robots.verdict(AGENT, f"{SITE}/{path}")[0], bool)
+
+
+@pytest.mark.parametrize(
+    ("agent", "token"),
+    [
+        ("HealthArchive/0.1", "healtharchive"),
+        ("HealthArchive-Test/1 (+https://a.example/bot/)", "healtharchive-test"),
+        ("Mozilla/5.0 (compatible; HealthArchive/0.1; +https://a.example/b)", "healtharchive"),
+        ("Mozilla/5.0 (compatible; HealthArchive; +mailto:a@a.example)", "healtharchive"),
+        (
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; HealthArchive/1) "
+            "Chrome/131.0 Safari/537.36",
+            "healtharchive",
+        ),
+        ("Mozilla/5.0 (X11; Linux) Chrome/131.0 Safari/537.36 HealthArchive/1", "healtharchive"),
+        ("Mozilla/5.0 (X11)", "mozilla"),
+        ("our archive", "our"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_name_that_robots_txt_may_speak_to_is_ours(agent: str, token: str) -> None:
+    assert product_token(agent) == token
+
+
+def test_an_agent_that_passes_for_a_browser_obeys_the_group_of_its_own_name() -> None:
+    agent = "Mozilla/5.0 (compatible; HealthArchive/0.1; +https://a.example/)"
+    body = "User-agent: mozilla\nAllow: /\n\nUser-agent: HealthArchive 0.1\nDisallow: /x\n"
+    assert not allowed(body, "/x", agent)
+
+
+def test_a_host_that_is_asked_too_much_has_not_allowed_all() -> None:
+    verdict = parse(429, b"").verdict(AGENT, f"{SITE}/x")
+    assert verdict == (False, "robots.txt answered 429")
+    assert parse(403, b"").verdict(AGENT, f"{SITE}/x")[0]

@@ -17,8 +17,8 @@ def found(directory: Path, text: str, *pages: Page) -> list[str]:
     return [hit.title for hit in search(directory, Query(text=text)).hits]
 
 
-def page(title: str, text: str) -> Page:
-    return Page(f"http://lab.example/{title}", "en", title, text)
+def page(title: str, text: str, headings: str = "") -> Page:
+    return Page(f"http://lab.example/{title}", "en", title, text, headings)
 
 
 def test_words_that_stand_together_as_asked_rank_above_the_same_words_apart(
@@ -33,6 +33,12 @@ def test_a_word_in_the_title_ranks_above_the_same_word_in_the_text(tmp_path: Pat
     said = page("said", f"measles {FILLER}")
     titled = page("measles", f"rougeole {FILLER}")
     assert found(tmp_path, "measles", said, titled)[0] == "measles"
+
+
+def test_a_word_in_a_heading_ranks_above_the_same_word_in_the_text(tmp_path: Path) -> None:
+    said = page("said", f"measles {FILLER}")
+    headed = page("headed", f"measles {FILLER}", "Measles and school")
+    assert found(tmp_path, "measles", said, headed) == ["headed", "said"]
 
 
 def test_small_words_between_do_not_keep_two_words_apart(tmp_path: Path) -> None:

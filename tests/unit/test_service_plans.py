@@ -19,6 +19,7 @@ from healtharchive.work.starting import (
     is_disabled,
     starter_here,
 )
+from healtharchive.work.systemd import Manager
 
 NOW = datetime(2026, 1, 24, 6, 28, 2, tzinfo=UTC)
 REPAY = 30.0
@@ -198,7 +199,7 @@ def test_which_unit_is_started(unit: str, started: str) -> None:
 
 def test_who_starts_services_here(tmp_path: Path) -> None:
     assert isinstance(starter_here(tmp_path, user_id=0, booted=tmp_path / "none"), Nobody)
-    assert starter_here(tmp_path, user_id=0, booted=tmp_path) == Systemctl("system")
+    assert starter_here(tmp_path, user_id=0, booted=tmp_path) == Systemctl(Manager("system"))
     assert starter_here(tmp_path, user_id=1000, booted=tmp_path) == WantedFile(tmp_path)
 
 

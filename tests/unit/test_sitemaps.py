@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -33,6 +35,35 @@ PIECES = (
     b"<urlset>~<loc>~http://~]]>~</url>~\x1f\x8b\x08~&#x110000;~<sitemapindex ~>~</loc>~\xff\xfe~"
     b"encoding='utf-16'~&#99999;~<![CDATA[~<link href=~<!--~-->~<rss>~<lastmod>"
 ).split(b"~")
+
+
+READER = """
+import resource, sys, tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from healtharchive.crawl.batch import Kind, QueuedUrl
+from healtharchive.crawl.discovery import Discovery
+from healtharchive.crawl.exchange import Exchange, SpooledBody
+from healtharchive.crawl.sources import of_one_site
+
+with tempfile.TemporaryDirectory() as directory:
+    body, number = SpooledBody(Path(directory)), 0
+    body.write("<urlset><!-- \U0001f600: as text each character would take four bytes -->".encode())
+    while body.size_bytes < 100_000_000:
+        some = range(number, number + 500)
+        entries = (f"<url><loc>https://e.org/{n}</loc></url>{' ' * 2000}" for n in some)
+        body.write("".join(entries).encode())
+        number += 500
+    url, now = "https://e.org/sitemap.xml", datetime.now(UTC)
+    answer = Exchange(
+        url, b"", b"", body, 200, (), False, "", body.size_bytes, "", "", "", "", now, 0.0, ""
+    )
+    queued = QueuedUrl(1, url, Kind.SITEMAP, 0, 0, 0)
+    found = Discovery(of_one_site("https://e.org/")).of_answer(queued, answer)
+    body.close()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(len(found.found), *found.remarks, peak, sep="|")
+"""
 
 
 def test_pages_come_with_their_dates() -> None:
@@ -153,3 +184,20 @@ def test_the_newest_come_first_and_those_without_a_date_last() -> None:
         ("e", "2026-02-01"),
     )
     assert [url for url, _ in newest_first(pages)] == ["c", "e", "b", "a", "d"]
+
+
+def test_a_sitemap_of_100_mb_leaves_room_for_the_rest_of_a_crawl() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READER], capture_output=True, text=True, check=True
+    )
+    found, remark, peak_kilobytes = done.stdout.split("|")
+    assert int(found) > 30_000
+    assert "longer than" in remark
+    assert int(peak_kilobytes) < 300_000
+
+
+def test_of_lines_without_end_only_so_many_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sitemaps, "MAX_ENTRIES", 2)
+    body = b"\n\nhttps://e.org/a\n \nhttps://e.org/b\nhttps://e.org/c\n"
+    two = (("https://e.org/a", None), ("https://e.org/b", None))
+    assert parse(body) == Sitemap(pages=two, problem="more than 2 lines")

@@ -79,3 +79,13 @@ def test_a_site_by_its_url_is_a_source_of_that_host() -> None:
     assert source.limits.pages == 5
     with pytest.raises(BadInput, match="not the URL"):
         of_one_site("mailto:someone")
+
+
+@pytest.mark.parametrize("seconds", ["-1.0", "604801.0"])
+def test_a_bound_for_polite_waits_is_within_a_week(tmp_path: Path, seconds: str) -> None:
+    file = tmp_path / "city.toml"
+    file.write_text(f"{GOOD}\n[politeness]\nmax_retry_after_seconds = {seconds}\n")
+    with pytest.raises(BadInput, match="it must be from 0 to 604800"):
+        load_file(file)
+    file.write_text(f"{GOOD}\n[politeness]\nmax_retry_after_seconds = 7200.0\n")
+    assert load_file(file).politeness.max_retry_after_seconds == 7200.0

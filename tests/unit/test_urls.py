@@ -59,6 +59,13 @@ def test_spellings_of_one_address_are_one_url(path: list[str], host: str, value:
         ("/é?x=ü", "http://a.example/", "http://a.example/%C3%A9?x=%C3%BC"),
         ("/100%", "http://a.example/", "http://a.example/100%25"),
         ("http://bücher.example", None, "http://xn--bcher-kva.example/"),
+        ("https://faß.de/", None, "https://xn--fa-hia.de/"),  # not fass.de, another's domain
+        ("https://FAẞ.de/", None, "https://xn--fa-hia.de/"),
+        ("https://☃.example/", None, "https://xn--n3h.example/"),
+        ("https://a。bücher。example/", None, "https://a.xn--bcher-kva.example/"),
+        ("http://a..bücher/", None, None),
+        ("http://ü％00.example/", None, None),
+        (f"http://{'ü' * 70}.example/", None, None),
         ("https://a.example:443/", None, "https://a.example/"),
         ("https://a.example:80/", None, "https://a.example:80/"),
         ("http://[2001:DB8::1]:80/", None, "http://[2001:db8::1]/"),

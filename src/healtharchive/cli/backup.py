@@ -119,6 +119,8 @@ def fetch(
         return
     came = "it was fetched" if facts["came"] else "it was here already"
     said = f"{facts['name']} of {facts['archive']}: {came}, with {facts['rows']} rows."
+    if facts["retired_files"]:
+        said += f" {facts['retired_files']} files of retired events came too."
     print(render.safe(f"{said} `healtharchive backup test {facts['name']}` tries it."))
 
 

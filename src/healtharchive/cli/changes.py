@@ -170,7 +170,7 @@ def _print_comparison(compared: Compared) -> None:
         if not section.changed:
             continue
         moved = " (moved)" if section.moved else ""
-        print(render.safe(f"\n## {section.heading or 'Beginning of the page'}{moved}"))
+        print(f"\n## {render.safe(section.heading or 'Beginning of the page')}{moved}")
         for piece in section.pieces:
             _print_piece(piece)
     weight = compared.weight

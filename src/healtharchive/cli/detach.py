@@ -13,7 +13,6 @@ import os
 import pwd
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,16 +24,15 @@ from typing import TYPE_CHECKING, Literal
 from healtharchive.cli import render
 from healtharchive.cli.session import Session
 from healtharchive.model.errors import BadInput, SetupError
+from healtharchive.work.systemd import Manager, is_booted
 
 if TYPE_CHECKING:
     from healtharchive.model.jobs import Job
 
-BOOTED = Path("/run/systemd/system")  # sd_booted(3): there only while systemd is the first process
 LINGER = Path("/var/lib/systemd/linger")
-SYSTEMD_SECONDS = 60.0
+START_SECONDS = 60.0
 # Beyond `stop_seconds`, for the worker to kill what does not end and to write how it ended.
 END_SECONDS = 30.0
-ALIVE = ("active", "activating", "deactivating", "reloading")
 # What a run needs of the environment beside its settings and the targets' own variables.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "XDG_RUNTIME_DIR")
 PREFIX = "HEALTHARCHIVE_"
@@ -50,39 +48,6 @@ class Detached:
     status_command: str
     log_command: str
     stop_command: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manager:
-    """The systemd that is asked: the system's for root, one's own for everybody else."""
-
-    scope: Literal["system", "user"]
-
-    def words(self, program: str) -> list[str]:
-        """The beginning of a command line that speaks to it."""
-        return [program] if self.scope == "system" else [program, "--user"]
-
-    def ask(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """What a program of systemd's answers, whether it is content or not."""
-        command = [*self.words(program), *words]
-        try:
-            return subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=SYSTEMD_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SetupError(
-                f"systemd does not answer: {error}.", "`systemctl status` shows how it is."
-            ) from error
-
-    def runs(self, unit: str) -> bool:
-        """Whether a unit of this name runs, begins or ends now."""
-        state = self.ask("systemctl", "show", "--property=ActiveState", "--value", unit)
-        return state.stdout.strip() in ALIVE
 
 
 def run_detached(session: Session, job_id: int, *, until_settled: bool, as_json: bool) -> None:
@@ -115,7 +80,7 @@ def detach(session: Session, job_id: int, *, until_settled: bool) -> Detached:
         )
     manager, trouble = _manager()
     if manager is not None and manager.runs(unit):
-        stop = shlex.join([*manager.words("systemctl"), "stop", unit])
+        stop = shlex.join(manager.command("stop", unit))
         raise BadInput(f"Job {job_id} has a detached unit already: {unit}.", f"`{stop}` ends it.")
     if objection is not None:
         raise objection
@@ -129,9 +94,9 @@ def detach(session: Session, job_id: int, *, until_settled: bool) -> Detached:
         job_id,
         unit,
         manager.scope,
-        shlex.join([*manager.words("systemctl"), "status", unit]),
-        shlex.join([*manager.words("journalctl"), "-u", unit]),
-        shlex.join([*manager.words("systemctl"), "stop", unit]),
+        shlex.join(manager.command("status", unit)),
+        shlex.join(manager.command("-u", unit, program="journalctl")),
+        shlex.join(manager.command("stop", unit)),
     )
 
 
@@ -149,13 +114,13 @@ def unit_name(session: Session, job_id: int) -> str:
 
 def _manager() -> tuple[Manager | None, str]:
     """The systemd to ask; or none, and why."""
-    if not BOOTED.is_dir() or shutil.which("systemd-run") is None:
+    if not is_booted() or shutil.which("systemd-run") is None:
         return None, "this machine is not run by systemd"
     if os.geteuid() == 0:
         return Manager("system"), ""
     user = pwd.getpwuid(os.geteuid()).pw_name
     manager = Manager("user")
-    if manager.ask("systemctl", "show", "--property=Version").returncode:
+    if not manager.answers():
         return None, f"user {user} has no systemd of their own here"
     if not (LINGER / user).exists():
         return None, (
@@ -188,7 +153,7 @@ def _options(session: Session, job: Job, unit: str, settings_file: Path) -> list
 
 
 def _start(manager: Manager, unit: str, options: list[str], command: list[str]) -> None:
-    done = manager.ask("systemd-run", "--no-ask-password", *options, *command)
+    done = manager.ask(*options, *command, program="systemd-run", seconds=START_SECONDS)
     if done.returncode == 0:
         return
     said = " ".join(done.stderr.split()) or f"systemd-run ended with {done.returncode}"

@@ -27,13 +27,15 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     for each in examine():
         found.append(each)
         if not as_json:
-            _tell(each)
+            tell(each)
     if as_json:
         render.print_json(found)
     raise typer.Exit(worst(found))
 
 
-def _tell(each: Checked) -> None:
-    print(render.safe(f"{each.level:<7}  {each.about}: {each.sentence}"), flush=True)
+def tell(each: Checked) -> None:
+    """Print what was found in a line, whatever a program said in several, and the cure below it."""
+    sentence = " ".join(each.sentence.split())
+    print(render.safe(f"{each.level:<7}  {each.about}: {sentence}"), flush=True)
     if each.cure:
         print(render.safe(f"         → {each.cure}"), flush=True)

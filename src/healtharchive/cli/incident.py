@@ -35,8 +35,10 @@ def draft(
     import socket
 
     from healtharchive import __version__
+    from healtharchive.model.retention import retired_files
     from healtharchive.steward import incident
     from healtharchive.steward.incident_records import gather
+    from healtharchive.steward.retired_files import where
 
     session = begin()
     with session.database.read() as connection:
@@ -57,6 +59,10 @@ def draft(
             f"The journal has nothing between {begun:%Y-%m-%dT%H:%M:%SZ} and "
             f"{ended:%Y-%m-%dT%H:%M:%SZ}."
         )
+        with session.database.read() as connection:
+            files = retired_files(connection, begun, ended)
+        if files:
+            print(where(files))
         raise typer.Exit(EXIT_NOTHING)
     text = incident.draft(records, title)
     if output is None:

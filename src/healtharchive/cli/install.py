@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,30 +68,32 @@ def _parts(
 ) -> list[Part]:
     from healtharchive.cli.machine import layout, units, webservers
     from healtharchive.cli.machine.envtemplate import env_text
-    from healtharchive.storage.declared import load_targets
+    from healtharchive.crawl.sources import load_all
+    from healtharchive.storage.declared import targets_in, targets_text
 
     if remove:
         return layout.removed({Path(path): "" for path in webservers.FILES.values()})
+    # Read once: whoever owns the file could have another in its place by a second time.
+    text = targets_text(settings.targets_file)
     machine = units.machine_of(
         settings,
-        load_targets(settings.targets_file),
+        targets_in(settings.targets_file, text),
         program=_program(),
         parts=_program_parts(),
         user=user,
         env_file=layout.CONFIGURATION / "backend.env",
-        targets_text=_text(settings.targets_file),
+        targets_text=text,
+        sources=load_all(settings.sources_dir).values(),
     )
     check_homes(machine)
+    if machine.mounts:
+        check_owner(_run_by_root(), user)
     site: Mapping[Path, str] = {}
     if server is not None:
         path = Path(webservers.FILES[server])
         site = {path: webservers.site_text(server, domain, settings)}
     first = env_text(_first_values(settings, domain if server else ""))
     return layout.installed(machine, units.unit_files(machine), first, site)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _settings(env_file: Path) -> Settings:
@@ -171,6 +174,43 @@ def check_homes(machine: Machine) -> None:
         )
 
 
+def check_owner(paths: Iterable[Path], user: str) -> None:
+    """SetupError when the archive's user could change what root's mounter runs: he were root."""
+    from healtharchive.model.errors import SetupError
+
+    for path in (each for start in paths for each in (start, *start.parents)):
+        if _may_write(user, path.stat()):
+            raise SetupError(
+                f"There are mounts to make, by a process of root's that runs what is in {path}, "
+                f"which user {user} may change.",
+                f"Give it to root: `chown -R root:root {path}; chmod -R go-w {path}`.",
+            )
+
+
+def _may_write(user: str, found: os.stat_result) -> bool:
+    import pwd
+
+    shared = bool(found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        return shared
+    in_group = found.st_gid == account.pw_gid and bool(found.st_mode & stat.S_IWGRP)
+    return account.pw_uid != 0 and (shared or in_group or found.st_uid == account.pw_uid)
+
+
+def _run_by_root() -> list[Path]:
+    """Where the mounter's Python, its packages and its code are."""
+    import sysconfig
+
+    return [
+        *_program_parts(),
+        Path(sys.prefix, "bin"),
+        Path(sysconfig.get_path("purelib")),
+        PACKAGE,
+    ]
+
+
 def _is_closed(directory: Path) -> bool:
     return not directory.stat().st_mode & 0o001
 
@@ -182,8 +222,8 @@ def _program_parts() -> list[Path]:
 
 
 def _check_machine(*, dry_run: bool) -> None:
-    from healtharchive.cli.detach import BOOTED
     from healtharchive.model.errors import SetupError
+    from healtharchive.work.systemd import is_booted
 
     if dry_run:
         return
@@ -192,7 +232,7 @@ def _check_machine(*, dry_run: bool) -> None:
             "Only root can install the services.",
             "Run it with sudo; `healtharchive install --dry-run` shows what it would do.",
         )
-    if not BOOTED.is_dir():
+    if not is_booted():
         raise SetupError(
             "This machine is not run by systemd.",
             "`healtharchive install --prefix DIR` writes the files elsewhere; "

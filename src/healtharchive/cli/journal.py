@@ -47,9 +47,11 @@ def why(
     `why worker` names who stopped it, and when it is started again.
     """
     from healtharchive.cli.story import tell
+    from healtharchive.steward.retired_files import where
 
     session = begin()
     told = tell(session, subject, subject_id)
+    _tell_retired(where(told.retired))
     if as_json:
         render.print_json(told.events)
         return
@@ -70,6 +72,7 @@ def events(
     """Every state change and automatic action, oldest first; one JSON object a line with --json."""
     from healtharchive.model.journal import read
     from healtharchive.model.retention import retired_files
+    from healtharchive.steward.retired_files import where
 
     span = parse_span(since)
     session = begin()
@@ -77,7 +80,7 @@ def events(
         begun = session.database.now(connection) - span
         found = read(connection, since=begun, limit=limit)
         files = retired_files(connection, begun)
-    _tell_retired(files)
+    _tell_retired(where(files))
     last = _print_events(found, as_json=as_json)
     while follow:
         time.sleep(FOLLOW_SECONDS)
@@ -94,12 +97,10 @@ def parse_span(text: str) -> timedelta:
     return timedelta(seconds=int(found[1]) * UNIT_SECONDS[found[2]])
 
 
-def _tell_retired(files: Sequence[str]) -> None:
+def _tell_retired(sentence: str) -> None:
     """Where the events are that the database has no more; beside what is printed, not in it."""
-    if files:
-        most = f" to {files[-1]}" if len(files) > 1 else ""
-        sentence = f"Older events that nothing asks for any more are in {files[0]}{most}"
-        print(render.safe(f"{sentence}; read them with `zcat`."), file=sys.stderr)
+    if sentence:
+        print(render.safe(sentence), file=sys.stderr)
 
 
 def _print_events(found: list[Event], *, as_json: bool) -> int:

@@ -10,7 +10,7 @@ import typer
 
 from healtharchive.cli import render
 from healtharchive.cli.session import Session, begin
-from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError, SchemaMissing
+from healtharchive.model.errors import DatabaseUnavailable, HealthArchiveError
 
 if TYPE_CHECKING:
     from healtharchive.steward.alert_rules import Finding
@@ -23,7 +23,7 @@ CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 class Unusable(HealthArchiveError):
-    """The archive's database cannot be asked: nothing can be worse."""
+    """The archive cannot be asked, for its database or a setting: nothing can be worse."""
 
     exit_code = EXIT_CODES["critical"]
 
@@ -41,7 +41,8 @@ def status(
     """What is wrong and what to do about it; then processes, targets, jobs, campaigns, the disk.
 
     Everything comes from the database: it answers while every mount hangs. Exit code 0: all is
-    well, 1: there are warnings, 2: something is critical, or the database cannot be used.
+    well, 1: there are warnings, 2: something is critical, or the database or a setting cannot be
+    used.
     """
     while True:
         verdict = _once(year, as_json=as_json, redraw=watch)
@@ -77,7 +78,7 @@ def _look(year: int | None, *, as_json: bool) -> tuple[str, str]:
     try:
         session = begin()
         condition = look(session.database, session.settings, session.clock)
-    except (DatabaseUnavailable, SchemaMissing) as error:
+    except HealthArchiveError as error:
         raise Unusable(error.what, error.cure, playbook=error.playbook) from error
     except OUTAGES as error:
         raise Unusable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from healtharchive.model.campaigns import readiness
 from healtharchive.model.errors import BadInput, NotFound
 from healtharchive.model.jobs import Job, get_job
 from healtharchive.model.journal import Event, story
+from healtharchive.model.retention import RetiredFile, retired_files
 from healtharchive.model.services import Process, Service
 from healtharchive.model.states import JobEvent, JobStatus, TargetState
 from healtharchive.model.targets import get_target, open_targets_of
@@ -39,6 +40,7 @@ class Story:
     events: tuple[Event, ...]
     next: tuple[str, ...] = ()
     only_you: str = ""  # what a person alone can do
+    retired: tuple[RetiredFile, ...] = ()  # where more of it may be, since its first event
 
 
 def tell(session: Session, subject: str, subject_id: str = "") -> Story:
@@ -47,13 +49,20 @@ def tell(session: Session, subject: str, subject_id: str = "") -> Story:
     Without `subject_id` it is that of the newest process of a service.
     """
     with session.database.read() as connection:
-        told = _TELLERS.get(subject, _plain)(session, connection, subject, subject_id)
+        teller = _TELLERS.get(subject, _plain)
+        told = _with_retired(connection, teller(session, connection, subject, subject_id))
     if not told.events:
         raise NotFound(
             f"The journal has nothing about {subject} {subject_id}.",
             "`healtharchive events --since 1d` shows what it has.",
         )
     return told
+
+
+def _with_retired(connection: Connection, told: Story) -> Story:
+    begun = min((each.at for each in told.events), default=None)
+    files = retired_files(connection, begun) if begun is not None else ()
+    return replace(told, retired=tuple(files))
 
 
 def _plain(session: Session, connection: Connection, subject: str, subject_id: str) -> Story:

@@ -9,16 +9,22 @@ import typer
 
 from healtharchive.cli import render
 from healtharchive.cli.journal import parse_span
+from healtharchive.cli.pausing import (
+    Json,
+    Reason,
+    Span,
+    end_pause,
+    given_reason,
+    pause_asked,
+    tell_pause,
+)
 from healtharchive.cli.session import begin
 from healtharchive.cli.suppress import operator_name
 from healtharchive.model.errors import BadInput
 
 app = typer.Typer(invoke_without_command=True)
 LONGEST_STOP_SECONDS = 86_400.0
-LONGEST_REASON = 500
 END_SECONDS = 30.0  # beyond `stop_seconds`, for the worker to write how everything ended
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Reason = Annotated[str, typer.Option(help="Why, for the journal and whoever looks.")]
 
 
 @app.callback()
@@ -35,9 +41,7 @@ def worker(context: typer.Context) -> None:
 @app.command()
 def pause(
     reason: Reason,
-    span: Annotated[
-        str, typer.Option("--for", help="How long, such as 2h; until `resume` when left out.")
-    ] = "",
+    span: Span = "",
     let_finish: Annotated[
         bool, typer.Option("--let-finish", help="What runs now may run to its end.")
     ] = False,
@@ -47,50 +51,30 @@ def pause(
 
     Nobody starts a stopped worker again meanwhile.
     """
-    from healtharchive.model.journal import this_process
-    from healtharchive.model.pausing import declare_pause, pause_now
+    from healtharchive.model.pausing import declare_pause
+    from healtharchive.model.services import Service
 
-    why = given_reason(reason)
-    length = parse_span(span) if span else None
-    session = begin()
-    with session.database.begin() as connection:
-        until = session.database.now(connection) + length if length else None
+    asked = pause_asked(reason, span)
+    database = asked.session.database
+    with database.begin() as connection:
         declare_pause(
-            session.database,
+            database,
             connection,
             who=operator_name(),
-            why=why,
-            actor=this_process(),
-            until=until,
+            why=asked.why,
+            actor=asked.actor,
+            until=asked.until,
             let_finish=let_finish,
         )
-        held = pause_now(session.database, connection)
-    if as_json:
-        render.print_json(held)
-        return
-    end = f"until {until:%Y-%m-%d %H:%M:%S}Z" if until else "until `healtharchive worker resume`"
-    print(f"The workers are paused {end}.")
+    tell_pause(asked, Service.WORKER, None, as_json=as_json)
 
 
 @app.command()
 def resume(reason: Reason = "an operator asked", as_json: Json = False) -> None:
     """End the declared pause: jobs are claimed again."""
-    from healtharchive.model.journal import this_process
-    from healtharchive.model.pausing import end_pauses
+    from healtharchive.model.services import Service
 
-    why = given_reason(reason)
-    session = begin()
-    with session.database.begin() as connection:
-        ended = end_pauses(session.database, connection, why, actor=this_process())
-    if not ended:
-        raise BadInput(
-            "No pause of the workers is declared.", "`healtharchive status` shows what is."
-        )
-    if as_json:
-        render.print_json(ended)
-        return
-    for each in ended:
-        print(render.safe(f"The pause of {each.who} has ended ({each.why})."))
+    end_pause(Service.WORKER, reason, here=False, as_json=as_json)
 
 
 @app.command()
@@ -130,12 +114,3 @@ def stop(
     for line in owed.done or ("No worker ran on this machine.",):
         print(render.safe(f"{line[0].upper()}{line[1:]}"))
     print(render.safe(f"Its restart is owed by {owed.who}, from {owed.until:%H:%M:%S}Z on."))
-
-
-def given_reason(text: str) -> str:
-    said = " ".join(text.split())
-    if not said or len(said) > LONGEST_REASON:
-        raise BadInput(
-            "A reason is needed, in one sentence.", "Give it: `--reason 'disk is replaced'`."
-        )
-    return said

@@ -16,6 +16,18 @@ MOST_NAMES = 10_000
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 SHARED = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598, carrier-grade NAT
 
+# What IANA's special-purpose registries call not globally reachable, or withdrawn, beyond what the
+# `ipaddress` of every Python we run on knows.
+SPECIAL_IPV4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+GLOBAL_IPV4 = tuple(map(ipaddress.IPv4Address, ("192.0.0.9", "192.0.0.10")))  # RFC 7723, RFC 8155
+SPECIAL_IPV6 = tuple(
+    map(
+        ipaddress.IPv6Network,
+        # Within 2001::/23 some are global: anycast services and identifiers, none with a web site.
+        ("64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "3fff::/20", "5f00::/16"),
+    )
+)
+
 Lookup = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
 
@@ -44,7 +56,15 @@ def refusal(address: str) -> str:
             return "a private address"
         if isinstance(each, ipaddress.IPv4Address) and each in SHARED:
             return "a private address"
+        if _is_special(each):
+            return "an address for special purposes"
     return ""
+
+
+def _is_special(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        return any(address in each for each in SPECIAL_IPV6)
+    return address not in GLOBAL_IPV4 and any(address in each for each in SPECIAL_IPV4)
 
 
 def _faces(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from healtharchive.crawl.dates import moment_of
+from healtharchive.crawl.suffixes import is_public_suffix
 from healtharchive.model.clock import Clock
 
 MOST_HOSTS = 500
@@ -74,6 +75,10 @@ class CookieJar:
         domain = said.get("domain", "").lstrip(".").lower()
         if domain and domain != host and domain not in _parents(host):
             return
+        if domain and is_public_suffix(domain):
+            if domain != host:
+                return  # as `gc.ca` for one of its departments: the others are not its owner's
+            domain = ""  # its own hosts are not below it (RFC 6265 §5.3)
         path = said.get("path", "")
         if not path.startswith("/"):
             path = parts.path.rpartition("/")[0] or "/"

@@ -85,7 +85,7 @@ class Complaints:
         """Write it, and log the lines that are whole now."""
         self._stream.write(text)
         *whole, self._begun = (self._begun + text).split("\n")
-        self._begun = self._begun[-LONGEST_LINE:]
+        self._begun = self._begun[: 2 * LONGEST_LINE]
         self._log.say("\n".join(whole))
         return len(text)
 
@@ -159,5 +159,7 @@ _FACTS: dict[str, Callable[[Report], str]] = {
 
 def _plain(text: str) -> str:
     """A line that nobody's terminal or page obeys, without secrets."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return masked(shown[:LONGEST_LINE])
+    read = text[: 2 * LONGEST_LINE]
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in read)
+    # Masked before it is cut: half a secret would no longer look like one.
+    return masked(shown)[:LONGEST_LINE]

@@ -10,6 +10,7 @@ from healtharchive.crawl.charsets import named_charset
 from healtharchive.crawl.links import Link, links_of
 from healtharchive.crawl.recorder import header_value, mime_of
 from healtharchive.crawl.scope import Scope
+from healtharchive.crawl.sitemaps import LIMIT_BYTES as SITEMAP_BYTES
 from healtharchive.crawl.sitemaps import newest_first
 from healtharchive.crawl.sitemaps import parse as parse_sitemap
 from healtharchive.crawl.transport import Exchange
@@ -121,12 +122,8 @@ class Discovery:
         if exchange.status != 200:
             discovered.remark(f"sitemap: answered {exchange.status}")
             return
-        if exchange.entity_bytes > 5 * PARSED_BYTES:
-            discovered.remark("sitemap: too large to be read")
-            return
         encoding = header_value(exchange, "content-encoding")
-        body = decode_content(exchange.entity(), encoding).data
-        sitemap = parse_sitemap(body)
+        sitemap = parse_sitemap(_beginning(exchange, encoding))
         if sitemap.problem:
             discovered.remark(f"sitemap: {sitemap.problem}")
         for child in sitemap.sitemaps:
@@ -170,6 +167,12 @@ class Discovery:
         self._seen.add(mark)
 
 
+def _beginning(exchange: Exchange, encoding: str) -> bytes:
+    """A sitemap without its content codings: as much as is read of one, and a byte that tells."""
+    sent = exchange.beginning(SITEMAP_BYTES + 1)
+    return decode_content(sent, encoding, SITEMAP_BYTES + 1).data if encoding else sent
+
+
 def _links(exchange: Exchange) -> list[Link]:
     mime = mime_of(exchange)
     parsed = not mime or any(name in mime for name in PARSED_TYPES)
@@ -178,6 +181,7 @@ def _links(exchange: Exchange) -> list[Link]:
     encoding = header_value(exchange, "content-encoding")
     body = exchange.entity()
     if encoding:
-        body = decode_content(body, encoding, PARSED_BYTES).data
+        decoded = decode_content(body, encoding, PARSED_BYTES)
+        body = b"" if decoded.opaque else decoded.data
     charset = named_charset(header_value(exchange, "content-type"))
     return links_of(body, mime, charset, exchange.url, exchange.headers)

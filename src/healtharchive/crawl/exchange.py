@@ -116,7 +116,19 @@ class Exchange:
 
     def entity(self) -> bytes:
         """The body without its chunks, content codings kept."""
+        return b"".join(self._pieces()) if self.chunked else self.body.read()
+
+    def beginning(self, most_bytes: int) -> bytes:
+        """At most so many of the entity's first bytes; no more of it is held in memory."""
+        kept = bytearray()
+        for piece in self._pieces():
+            kept += piece[: most_bytes - len(kept)]
+            if len(kept) >= most_bytes:
+                break
+        return bytes(kept)
+
+    def _pieces(self) -> Iterator[bytes]:
         if not self.chunked:
-            return self.body.read()
+            return self.body.chunks()
         dechunker = Dechunker()
-        return b"".join(dechunker.feed(piece) for piece in self.body.chunks())
+        return map(dechunker.feed, self.body.chunks())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from healtharchive.crawl.batch import Batch
 from healtharchive.crawl.frontier import Frontier
 from healtharchive.crawl.hosts import Paces
-from healtharchive.crawl.robots import Robots, parse
+from healtharchive.crawl.robots import Robots, parse, unavailable
 from healtharchive.crawl.transport import Exchange, FetchFailed, Transport
 from healtharchive.crawl.urls import canonicalize
 from healtharchive.model.clock import Clock
@@ -63,7 +63,7 @@ class RobotsGate:
         kept = self.frontier.robots(origin)
         if kept is None or now - kept[2] > FRESH_SECONDS:
             return False
-        if kept[0] is None or kept[0] >= 500:
+        if kept[0] is None or unavailable(kept[0]):
             return False
         self._set(origin, kept[0], kept[1], kept[2])
         return True
@@ -93,12 +93,12 @@ class RobotsGate:
     def accept(self, origin: str, read: Reading, batch: Batch) -> tuple[str, ...]:
         """Take what was read as the host's rules; the sitemaps they name.
 
-        A 5xx or no answer disallows everything (RFC 9309 §2.3.1.4): `unreachable` says so. Rules
-        that were known before hold on meanwhile (§2.4).
+        A 5xx, 429 or no answer disallows everything (RFC 9309 §2.3.1.4): `unreachable` says so.
+        Rules that were known before hold on meanwhile (§2.4).
         """
         self.asking.discard(origin)
         now = self.clock.now().timestamp()
-        if read.status is None or read.status >= 500:
+        if read.status is None or unavailable(read.status):
             if origin in self.rules:
                 self.learned[origin] = now - FRESH_SECONDS + ASK_AGAIN_SECONDS
             else:

@@ -9,7 +9,6 @@ from healtharchive.model.source import Politeness
 # After this many good answers in a row a host is asked a little faster again.
 GOOD_BEFORE_FASTER = 10
 FIRST_BACKOFF_SECONDS = 1.0
-RETRY_AFTER_CAP_SECONDS = 3600.0
 # A host that answered nothing this often in a row is down: the job waits instead of burning
 # through its URLs.
 UNREACHABLE_AFTER = 20
@@ -29,6 +28,7 @@ class HostPace:
     in_flight: int = 0
     next_start: float = 0.0
     blocked_until: float = 0.0
+    asked_seconds: float = 0.0  # for how long it asked to be left alone
     good_in_a_row: int = 0
     dead_in_a_row: int = 0
 
@@ -53,12 +53,21 @@ class HostPace:
     def why_it_waits(self, now: float) -> str:
         """Who asked for the wait before the next request."""
         if self.blocked_until > max(now, self.next_start):
-            return "it asked to be left alone so long (Retry-After)"
+            return self._why_it_is_left_alone()
         if self.delay > self.base_delay:
             return "it struggles, and is asked more slowly"
         if self.base_delay > self.politeness.delay_seconds:
             return "its robots.txt asks for that delay (Crawl-delay)"
         return "its source asks for that delay"
+
+    def _why_it_is_left_alone(self) -> str:
+        most = self.politeness.max_retry_after_seconds
+        if self.asked_seconds <= most:
+            return "it asked to be left alone so long (Retry-After)"
+        return (
+            f"it asked to be left alone for {self.asked_seconds:.0f} s (Retry-After), and is for "
+            f"max_retry_after_seconds of its source ({most:.0f} s)"
+        )
 
     def started(self, now: float) -> None:
         """A request to this host begins."""
@@ -85,14 +94,16 @@ class HostPace:
     def struggling(self, now: float, retry_after: float | None = None, *, dead: bool) -> None:
         """The host asked for less (429, 503) or did not answer (`dead`).
 
-        One that says when to come again (Retry-After) is taken at its word; any other is asked
-        more slowly from now on.
+        One that says when to come again (Retry-After) is taken at its word, up to the source's
+        bound; any other is asked more slowly from now on.
         """
         self.good_in_a_row = 0
         self.dead_in_a_row = self.dead_in_a_row + 1 if dead else 0
         self.concurrency = max(1, self.concurrency // 2)
         if retry_after is not None:
-            self.blocked_until = now + min(retry_after, RETRY_AFTER_CAP_SECONDS)
+            self.asked_seconds = retry_after
+            most = self.politeness.max_retry_after_seconds
+            self.blocked_until = now + min(retry_after, most)
             return
         doubled = max(FIRST_BACKOFF_SECONDS, self.delay * 2)
         self.delay = max(self.base_delay, min(doubled, self.politeness.max_delay_seconds))

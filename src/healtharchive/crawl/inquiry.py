@@ -6,22 +6,18 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from healtharchive.crawl.addresses import Lookup, look_up
 from healtharchive.crawl.gate import REDIRECTS, ask_for_rules
 from healtharchive.crawl.recorder import header_value
 from healtharchive.crawl.robots import Robots, parse
+from healtharchive.crawl.suffixes import registered_site
 from healtharchive.crawl.transport import FetchFailed, Transport
 from healtharchive.crawl.urls import canonicalize, host_of, origin_of
 from healtharchive.model.clock import SystemClock
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.source import SourceDefinition
-
-if TYPE_CHECKING:
-    from tldextract import TLDExtract
 
 MOST_HOPS = 5
 ANSWER_BYTES = 1_000_000
@@ -100,16 +96,8 @@ def _same_site(url: str, other: str) -> bool:
     first, second = host_of(url), host_of(other)
     if first == second:
         return True
-    registered = _suffixes()(first).top_domain_under_public_suffix
-    return bool(registered) and (registered == _suffixes()(second).top_domain_under_public_suffix)
-
-
-@lru_cache(maxsize=1)
-def _suffixes() -> TLDExtract:
-    from tldextract import TLDExtract  # its list takes a while to read
-
-    # The list that came with the library: nothing is fetched for it.
-    return TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
+    registered = registered_site(first)
+    return bool(registered) and registered == registered_site(second)
 
 
 @asynccontextmanager

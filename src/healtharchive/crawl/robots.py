@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 LIMIT_BYTES = 500 * 1024  # RFC 9309 §2.5
 MOST_RULES = 20_000
 LINE_END = re.compile(r"[\r\n]+")  # §2.2: no other character ends a line
 ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
+TOO_MANY_REQUESTS = 429
+# Of a User-Agent field: NAME/VERSION, or the NAME behind "compatible;" (as old browsers spell it).
+PRODUCT = re.compile(r"(?:^|[\s(;])([A-Za-z][\w-]*)/|\bcompatible;\s*([A-Za-z][\w-]*)", re.ASCII)
+# What crawlers that pass for a browser put before and behind their own name.
+BROWSERS = (
+    "mozilla", "applewebkit", "khtml", "gecko", "chrome", "chromium", "headlesschrome", "safari",
+    "version", "mobile", "firefox", "opera", "presto", "edg", "edge", "trident", "msie",
+)  # fmt: skip
+AGENT_NAME = re.compile(r"[\w-]+", re.ASCII)
 # Escaped they do not part a path, nor begin a query or an escape.
 KEPT_ESCAPES = b"/?%"
 
@@ -82,14 +92,43 @@ class Robots:
 
     def _groups_for(self, agent: str) -> list[Group]:
         """The groups that name the agent; those of `*` when none does (§2.2.1)."""
-        token = agent.partition("/")[0].strip().lower()
+        token = product_token(agent)
         named = [group for group in self.groups if token in group.agents]
         return named or [group for group in self.groups if "*" in group.agents]
 
 
+@lru_cache(maxsize=16)  # asked for with each URL
+def product_token(agent: str) -> str:
+    """The name of ours that robots.txt may speak to, in small letters (§2.2.1).
+
+    Of "Mozilla/5.0 (compatible; HealthArchive/1; +https://a.example/)" it is `healtharchive`.
+    """
+    found = ((named[1] or named[2]).lower() for named in PRODUCT.finditer(agent))
+    own = next((name for name in found if name not in BROWSERS), None)
+    return own or _leading_name(agent)
+
+
+def _leading_name(text: str) -> str:
+    """The name that a line or field begins with: what follows, such as a version, is no part."""
+    found = AGENT_NAME.match(text.strip())
+    return found.group().lower() if found else text.strip()[:1]
+
+
+def unavailable(status: int) -> bool:
+    """Whether an answer leaves a host's rules unknown, so that nothing may be fetched (§2.3.1.4).
+
+    Beside a 5xx that is 429: who is asked too much has not said that all is allowed.
+    """
+    return status >= 500 or status == TOO_MANY_REQUESTS
+
+
 def parse(status: int | None, body: bytes) -> Robots:
-    """The rules an answer to robots.txt stands for (§2.3.1): a 4xx allows all, a 5xx nothing."""
-    if status is None or status >= 500:
+    """The rules an answer to robots.txt stands for (§2.3.1).
+
+    Any 4xx but 429 allows all; what leaves them unknown (`unavailable`) allows nothing.
+    """
+    if status is None or unavailable(status):
+        return Robots(everything=False, why=f"robots.txt answered {status or 'nothing'}")
         return Robots(everything=False, why=f"robots.txt answered {status or 'nothing'}")
     if not 200 <= status < 300:
         return Robots(everything=True, why=f"robots.txt answered {status}")
@@ -104,7 +143,7 @@ def parse(status: int | None, body: bytes) -> Robots:
             if not naming:
                 groups.append(Group())
             naming = True
-            groups[-1].agents.append(value.partition("/")[0].strip().lower())
+            groups[-1].agents.append(_leading_name(value))
         elif groups and name in ("allow", "disallow", "crawl-delay"):
             naming = False
             count += 1

@@ -11,26 +11,31 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from healtharchive.crawl.charsets import text_of
+from healtharchive.crawl.charsets import UTF8, charset_of
 from healtharchive.warc.decoding import decode_content
 
 GZIP_MAGIC = b"\x1f\x8b"
-# The protocol allows 50 MB unpacked; many sites are a little over it.
+# The protocol allows 50 MB unpacked and 50,000 entries; many sites are a little over it. These
+# bound what a crawl holds of one sitemap (200 MB), and how long nothing else is done meanwhile.
 LIMIT_BYTES = 64_000_000
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 250_000
+SNIFFED_BYTES = 1_000_000
 LONGEST_URL = 8192
+LONGEST_WRITTEN = 6 * LONGEST_URL  # in bytes, with its escapes
 SCHEMES = ("http://", "https://")
 ROOT = re.compile(
-    r"<(?:([\w.-]{1,40}):)?(sitemapindex|urlset|rss|feed|rdf)(?=[\s>/])", re.IGNORECASE
+    rb"<(?:([\w.-]{1,40}):)?(sitemapindex|urlset|rss|feed|rdf)(?=[\s>/])", re.IGNORECASE
 )
-COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 # An opening tag with its text (a URL holds no "<", in CDATA neither), or the end of an entry.
+# Case is ignored word by word: so the search leaps from "<" to "<".
 TOKEN = (
-    r"<{prefix}(loc|lastmod|pubdate|updated|link)\b([^<>]*)>\s*+(?:<!\[CDATA\[)?([^<\]]*)"
-    r"|</{prefix}(?:url|sitemap|item|entry)\s*>"
+    rb"<(?:(?i:%(prefix)b(loc|lastmod|pubdate|updated|link))\b([^<>]*)>\s*+(?:<!\[CDATA\[)?([^<\]]*)"
+    rb"|/(?i:%(prefix)b(?:url|sitemap|item|entry))\s*>)"
 )
-HREF = re.compile(r"""\bhref\s*=\s*["']([^"'<>]*)""", re.IGNORECASE)
-LOCATIONS = ("loc", "link")
+HREF = re.compile(rb"""\bhref\s*=\s*["']([^"'<>]*)""", re.IGNORECASE)
+LINE = re.compile(rb"[^\r\n]+")
+LOCATIONS = (b"loc", b"link")
 W3C_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d(?![0-9])")
 
 Entry = tuple[str, str | None]
@@ -61,9 +66,16 @@ def parse(body: bytes) -> Sitemap:
             data, problem = unpacked.data, problem or unpacked.problem
     if len(data) > LIMIT_BYTES:
         data, problem = data[:LIMIT_BYTES], f"longer than {LIMIT_BYTES} bytes"
-    text = text_of(data, None)
-    root = ROOT.search(text)
-    return _read_xml(text, root, problem) if root else _read_lines(text, problem)
+    codec, mark_bytes = charset_of(data[:SNIFFED_BYTES], None)
+    if codec.startswith("utf-16"):  # the one kind whose tags are not written in ASCII
+        text = data[mark_bytes : mark_bytes + LIMIT_BYTES // 4].decode(codec, "replace")
+        cut = len(data) > LIMIT_BYTES // 4
+        problem = problem or (f"longer than {LIMIT_BYTES // 4} bytes" if cut else "")
+        data, codec, mark_bytes = text.encode("utf-8", "replace"), UTF8, 0
+    root = ROOT.search(data, 0, SNIFFED_BYTES)
+    if root:
+        return _read_xml(data, root, codec, problem)
+    return _read_lines(data, mark_bytes, codec, problem)
 
 
 def newest_first(pages: tuple[Entry, ...]) -> list[Entry]:
@@ -78,36 +90,36 @@ def _day(lastmod: str | None) -> str:
     return lastmod[:10] if lastmod and W3C_DATE.match(lastmod) else ""
 
 
-def _read_xml(text: str, root: re.Match[str], problem: str) -> Sitemap:
+def _read_xml(data: bytes, root: re.Match[bytes], codec: str, problem: str) -> Sitemap:
     kind = root[2].lower()
-    if "<!--" in text:
-        text = COMMENT.sub("", text)
+    if b"<!--" in data:
+        data = COMMENT.sub(b"", data)
     # The prefix of the root keeps image:loc and video:loc out.
     entries: list[Entry] = []
-    for entry in _entries(text, f"{re.escape(root[1])}:" if root[1] else ""):
+    for entry in _entries(data, re.escape(root[1]) + b":" if root[1] else b"", codec):
         if len(entries) == MAX_ENTRIES:
             problem = problem or f"more than {MAX_ENTRIES} entries"
             break
         entries.append(entry)
-    if kind == "sitemapindex":
-        locations = tuple(location for location, _ in entries)
-        return Sitemap(sitemaps=locations, problem=problem or _ending_fault(text, kind))
-    return Sitemap(pages=tuple(entries), problem=problem or _ending_fault(text, kind))
+    problem = problem or ("" if kind + b">" in data[-200:].lower() else "it is cut off")
+    if kind == b"sitemapindex":
+        return Sitemap(sitemaps=tuple(location for location, _ in entries), problem=problem)
+    return Sitemap(pages=tuple(entries), problem=problem)
 
 
-def _entries(text: str, prefix: str) -> Iterator[Entry]:
+def _entries(data: bytes, prefix: bytes, codec: str) -> Iterator[Entry]:
     """Each location with its date, whichever of the two comes first in its entry."""
     location: str | None = None
     date: str | None = None
-    for found in re.finditer(TOKEN.format(prefix=prefix), text, re.IGNORECASE):
-        name = (found[1] or "").lower()
+    for found in re.finditer(TOKEN % {b"prefix": prefix}, data):
+        name = (found[1] or b"").lower()
         if name in LOCATIONS:
             if location:
                 yield location, date
                 date = None
-            location = _location(found)
+            location = _location(found, codec)
         elif name:
-            date = found[3].strip()[:64] or date
+            date = found[3].strip()[:64].decode(codec, "replace") or date
         else:
             if location:
                 yield location, date
@@ -116,22 +128,32 @@ def _entries(text: str, prefix: str) -> Iterator[Entry]:
         yield location, date
 
 
-def _location(found: re.Match[str]) -> str | None:
+def _location(found: re.Match[bytes], codec: str) -> str | None:
     """The URL of a <loc>, of RSS's <link> or of Atom's <link href>; None when it is none."""
     named = HREF.search(found[2]) if found[2] else None
-    url = html.unescape(named[1] if named else found[3]).strip()
+    written = named[1] if named else found[3].strip()
+    if len(written) > LONGEST_WRITTEN:
+        return None
+    url = html.unescape(written.decode(codec, "replace")).strip()
     return url if url.lower().startswith(SCHEMES) and len(url) <= LONGEST_URL else None
 
 
-def _ending_fault(text: str, kind: str) -> str:
-    return "" if f"{kind}>" in text[-200:].lower() else "it is cut off"
-
-
-def _read_lines(text: str, problem: str) -> Sitemap:
+def _read_lines(data: bytes, start: int, codec: str, problem: str) -> Sitemap:
     """A text sitemap: one URL a line, and nothing else."""
-    lines = [line for each in text.splitlines()[:MAX_ENTRIES] if (line := each.strip())]
-    pages = [(url, None) for url in lines if _is_url(url)]
-    if 2 * len(pages) < len(lines):
+    pages: list[Entry] = []
+    lines = 0
+    for found in LINE.finditer(data, start):
+        line = found[0].strip()
+        if not line:
+            continue
+        if lines == MAX_ENTRIES:
+            problem = problem or f"more than {MAX_ENTRIES} lines"
+            break
+        lines += 1
+        url = line.decode(codec, "replace") if len(line) <= LONGEST_WRITTEN else ""
+        if _is_url(url):
+            pages.append((url, None))
+    if 2 * len(pages) < lines:
         # Most likely a page that says "not found".
         return Sitemap(problem=problem or "it is no sitemap")
     return Sitemap(pages=tuple(pages), problem=problem or ("" if pages else "it is empty"))

@@ -44,6 +44,10 @@ STALL_RANGES = (
 )
 
 
+# A week, so that a slip of a host's clock stops no job for good.
+MOST_RETRY_AFTER_SECONDS = 7 * 86_400.0
+
+
 def load_all(extra: Path | None) -> dict[str, SourceDefinition]:
     """The shipped sources and those in the directory `extra`, by code; an own one replaces ours.
 
@@ -96,6 +100,15 @@ def _check_stall(file: declarations.Declared, rules: StallRules) -> None:
             raise file.bad(file.line_of(["stall"]), why)
 
 
+def _check_politeness(file: declarations.Declared, rules: Politeness) -> None:
+    if not 0.0 <= rules.max_retry_after_seconds <= MOST_RETRY_AFTER_SECONDS:
+        why = (
+            f"politeness.max_retry_after_seconds is {rules.max_retry_after_seconds:g}, but it must "
+            f"be from 0 to {MOST_RETRY_AFTER_SECONDS:.0f}"
+        )
+        raise file.bad(file.line_of(["politeness"]), why)
+
+
 def _check_engines(file: declarations.Declared, definition: SourceDefinition) -> None:
     for pattern in (*definition.browser.always, *definition.browser.never):
         try:
@@ -122,6 +135,7 @@ def _checked(file: declarations.Declared, definition: SourceDefinition) -> Sourc
         raise file.bad(file.line_with(wrong), error.what.rstrip(".")) from error
     _check_engines(file, definition)
     _check_stall(file, definition.stall)
+    _check_politeness(file, definition.politeness)
     for seed in definition.seeds:
         url = canonicalize(seed.url)
         line = file.line_with(seed.url)

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 from urllib.parse import quote, urljoin, urlsplit
 
 MAX_URL_CHARACTERS = 4096
+LONGEST_LABEL = 63  # RFC 1035 §2.3.4
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SESSION_PATH = re.compile(r";(?:jsessionid|phpsessid|sid|cfid|cftoken)=[^/?#;]*", re.IGNORECASE)
 SESSION_SEGMENT = re.compile(r"/\((?:[sSfF]\([^()/]*\))+\)(?=/|$)")
@@ -85,16 +86,37 @@ def _rebuild(text: str) -> str | None:
 def _host(host: str) -> str | None:
     """The host in lower-case ASCII; None when it is no host name."""
     name = host.strip(".").lower()
-    if not name or any(character.isspace() or character in "%<>^|" for character in name):
-        return None
     if ":" in name:
         return _ipv6_host(name)
+    if not _may_be_host(name):
+        return None
     if name.isascii():
         return name
+    return _international(name)
+
+
+def _international(name: str) -> str | None:
+    """A name in other letters as browsers look it up (UTS 46, non-transitional: IDNA 2008).
+
+    So `faß.de` is not `fass.de`, which may be somebody else's. None when it is no host name.
+    """
+    import idna  # late: its tables take a while to read, and few pages need them
+
     try:
-        return name.encode("idna").decode("ascii").lower()
-    except UnicodeError:
+        mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
+    except idna.IDNAError:
         return None
+    labels = [
+        label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
+        for label in mapped.strip(".").split(".")
+    ]
+    fits = all(0 < len(label) <= LONGEST_LABEL for label in labels)
+    return ".".join(labels) if fits and _may_be_host(mapped) else None
+
+
+def _may_be_host(name: str) -> bool:
+    """Whether a name has a character, and none that a URL's host cannot have."""
+    return bool(name) and not any(each.isspace() or each in "%<>^|[]\\:/?#@" for each in name)
 
 
 def _ipv6_host(address: str) -> str | None:

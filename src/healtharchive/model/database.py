@@ -138,6 +138,14 @@ class Database:
         """
         return query if self.is_sqlite else query.with_for_update(skip_locked=True)
 
+    def try_lock(self, connection: Connection, number: int) -> bool:
+        """Whether nobody else has this lock; ours until the connection's transaction ends.
+
+        It keeps no row from anybody. On SQLite there is no other machine to have it.
+        """
+        query = select(func.pg_try_advisory_xact_lock(number))
+        return self.is_sqlite or bool(connection.execute(query).scalar_one())
+
     def is_locked(self, error: DBAPIError) -> bool:
         """Whether another process held SQLite's lock for longer than anybody waits for it."""
         return self.is_sqlite and getattr(error.orig, "sqlite_errorname", "") == "SQLITE_BUSY"

@@ -72,11 +72,20 @@ class Declared:
 
 def read(noun: str, path: Path) -> Declared:
     """A declaration file; BadInput when it cannot be read or is no TOML."""
+    return parse(noun, path, read_text(noun, path))
+
+
+def read_text(noun: str, path: Path) -> str:
+    """A declaration file's text; BadInput when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise bad_file(noun, path, None, f"it cannot be read: {reason}") from error
+
+
+def parse(noun: str, path: Path, text: str) -> Declared:
+    """What the text of a declaration file declares; BadInput when it is no TOML."""
     try:
         return Declared(noun, path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from healtharchive.model import wire
 from healtharchive.model.copies import CopyState
@@ -27,6 +27,7 @@ from healtharchive.model.tables import (
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.model.withheld import LISTED, Suppressed
 
+FIRST_REDIRECT_STATUS = 300
 FIRST_ERROR_STATUS = 400
 RESPONSE = "response"
 REVISIT = "revisit"
@@ -112,10 +113,35 @@ def get_holding(connection: Connection, capture_id: int) -> Holding:
     return _holding(row)
 
 
-def nearest_holding(connection: Connection, url_key: str, moment: datetime) -> Holding | None:
-    """The capture of a page nearest to a moment, one that is no error if there is any."""
+def nearest_holding(
+    connection: Connection, url_key: str, moment: datetime, url: str
+) -> Holding | None:
+    """The capture of a page nearest to a moment, one that is no error if there is any.
+
+    A redirect of another spelling than `url` (http: for https:) leads to what was asked for, so it
+    stands for it only where nothing else does.
+    """
     well = captures.c.status_code < FIRST_ERROR_STATUS
-    for wanted in (_sightings(url_key).where(well), _sightings(url_key)):
+    no_way_here = or_(captures.c.url == url, captures.c.status_code < FIRST_REDIRECT_STATUS)
+    page = _sightings(url_key)
+    return _nearest(connection, moment, page.where(well, no_way_here), page.where(well), page)
+
+
+def nearest_answer(connection: Connection, url_key: str, moment: datetime) -> Holding | None:
+    """The capture of a page nearest to a moment that is no redirect; no error if there is any."""
+    status = captures.c.status_code
+    page = _sightings(url_key)
+    return _nearest(
+        connection,
+        moment,
+        page.where(status < FIRST_REDIRECT_STATUS),
+        page.where(status >= FIRST_ERROR_STATUS),
+    )
+
+
+def _nearest(connection: Connection, moment: datetime, *choices: Select[Any]) -> Holding | None:
+    """The nearest capture of the first choice that has any."""
+    for wanted in choices:
         found = _around(connection, wanted, moment, 1)
         if found:
             nearest = min(found, key=lambda each: abs(each.captured_at - moment))

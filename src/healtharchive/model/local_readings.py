@@ -1,6 +1,7 @@
 """The local files of sealed segments: when each was last read again, and what is wrong with it.
 
-A file counts as read at its seal: what was written then is what its digest was made of.
+A file counts as read at its seal: what was written then is what its digest was made of. Nobody
+is late with it before local files are watched at all: archives are older than that.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from healtharchive.model.copies import ON_DISK, CopyState, verified_on
 from healtharchive.model.database import Database
 from healtharchive.model.journal import Actor, record
 from healtharchive.model.segments import SegmentFile, file_of, segment_files
-from healtharchive.model.tables import archive_jobs, copies, segments, targets
+from healtharchive.model.tables import archive_jobs, copies, events, segments, targets
+from healtharchive.model.target import SPOOL
 
 GOOD = "local_good"
+WATCH, BEGAN = "fixity", "began"
 
 
 def is_local() -> ColumnElement[bool]:
@@ -34,14 +37,24 @@ def _read_at() -> ColumnElement[datetime]:
 
 
 def due_local(
-    connection: Connection, *, read_before: datetime, bad_before: datetime, limit: int
+    connection: Connection,
+    *,
+    now: datetime,
+    read_before: datetime,
+    bad_before: datetime,
+    limit: int,
 ) -> list[SegmentFile]:
     """Local files that must be read again, the longest unread first.
 
-    A bad one is due sooner, by `bad_before`: a disk that was away may be back.
+    A bad one is due sooner, by `bad_before`: a disk that was away may be back. A reading that is
+    yet to come was noted while the clock was wrong.
     """
     good, bad = segments.c.local_finding.is_(None), segments.c.local_finding.is_not(None)
-    due = or_(and_(good, _read_at() <= read_before), and_(bad, _read_at() <= bad_before))
+    due = or_(
+        and_(good, _read_at() <= read_before),
+        and_(bad, _read_at() <= bad_before),
+        _read_at() > now,
+    )
     query = segment_files().where(is_local(), due).order_by(_read_at(), segments.c.id)
     return [file_of(row) for row in connection.execute(query.limit(limit))]
 
@@ -58,11 +71,39 @@ def local_files(connection: Connection, late_before: datetime) -> tuple[int, int
 
 
 def oldest_local_reading(connection: Connection) -> datetime | None:
-    """When the good local file that was unread the longest was last read; None without any."""
+    """When the good local file that was unread the longest was last read, or was first watched.
+
+    None without any, and before the first look at them.
+    """
+    begun = _watched_since(connection)
+    if begun is None:
+        return None
     query = (
         select(func.min(_read_at()))
         .select_from(segments.join(archive_jobs))
         .where(is_local(), segments.c.local_finding.is_(None))
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return None if found is None else max(found, begun)
+
+
+def note_watch(database: Database, connection: Connection, *, actor: Actor) -> None:
+    """Write once that local files are read again from now on."""
+    if _watched_since(connection) is None:
+        record(
+            connection,
+            at=database.now(connection),
+            actor=actor,
+            subject=WATCH,
+            subject_id=SPOOL,
+            what=BEGAN,
+            why="from now on local files are read again in time; what is older counts from here",
+        )
+
+
+def _watched_since(connection: Connection) -> datetime | None:
+    query = select(func.min(events.c.at)).where(
+        events.c.subject == WATCH, events.c.subject_id == SPOOL, events.c.what == BEGAN
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found

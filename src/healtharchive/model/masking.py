@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 MASK = "***"
-USER_INFO = re.compile(r"(?<=://)[^/\s?#@]+@")
+# Up to the last @: people put one into a password, too.
+USER_INFO = re.compile(r"(?<=://)[^/\s?#]+@")
 NAMED = re.compile(
-    r"(?i)\b((?:[a-z0-9-]*[_-])?(?:password|passwd|pwd|secret|token|api-?_?key|signature|session-?_?id)"
-    r"\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s&;,\"']+)"
+    r"(?i)(?<![\w-])([\w-]*(?:password|passwd|passphrase|pwd|secret|token|signature|\bsig"
+    r"|(?:api|access|account|private|secret)[_-]?key|sess(?:ion)?[_-]?id)"
+    r"[\"']?\s*[=:]\s*)(b?\"[^\"]*\"|b?'[^']*'|[^\s&;,\"'})]+)"
 )
+BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/-]{16,}=*")
 HEADER = re.compile(
-    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\s*[:=]\s*)(?:basic |bearer |digest )?\S.*"
+    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)((?:[\"']\s*,|[\"']?\s*[:=])\s*)\S.*"
 )
 
 
@@ -19,4 +22,5 @@ def masked(text: str) -> str:
     """The text without who logs in where, values that are named like secrets, and cookies."""
     text = USER_INFO.sub(f"{MASK}@", text)
     text = HEADER.sub(rf"\1\2{MASK}", text)
+    text = BEARER.sub(rf"\1{MASK}", text)
     return NAMED.sub(rf"\1{MASK}", text)

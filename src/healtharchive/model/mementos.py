@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from healtharchive.model.holdings import FIRST_ERROR_STATUS
+from healtharchive.model.holdings import FIRST_ERROR_STATUS, FIRST_REDIRECT_STATUS
 from healtharchive.model.tables import SHOWN, captures
 
 SECOND = timedelta(seconds=1)
 ROWS_A_QUESTION = 1000
+PAGE, REDIRECT, ERROR = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,22 @@ class Around:
     last: Memento
 
 
-def memento_at(connection: Connection, url_key: str, second: datetime) -> Memento | None:
-    """The memento of exactly this second: of several captures, the first that is no error."""
+def memento_at(
+    connection: Connection, url_key: str, second: datetime, url: str = ""
+) -> Memento | None:
+    """The memento of exactly this second: of several captures, a page before a redirect or error.
+
+    With a URL, one that is spelled just so comes first, and a redirect of another spelling does
+    not count: it leads to what was asked for.
+    """
     begin = second.replace(microsecond=0)
     query = _captures(url_key).where(
         captures.c.captured_at >= begin, captures.c.captured_at < begin + SECOND
     )
     found = connection.execute(_ascending(query).limit(ROWS_A_QUESTION)).all()
-    return _best(found) if found else None
+    if url:
+        found = [row for row in found if row.url == url or _rank(row) != REDIRECT]
+    return _best(found, url) if found else None
 
 
 def mementos_from(
@@ -83,7 +92,7 @@ def _walk(connection: Connection, url_key: str, since: datetime | None) -> Itera
         rows = connection.execute(_ascending(query).limit(ROWS_A_QUESTION)).all()
         groups = _by_second(rows)
         whole = groups if len(rows) < ROWS_A_QUESTION or len(groups) == 1 else groups[:-1]
-        yield from map(_best, whole)
+        yield from (_best(rows, "") for rows in whole)
         if len(rows) < ROWS_A_QUESTION:
             return
         # A second that was cut is read again from its beginning.
@@ -105,10 +114,16 @@ def _one(connection: Connection, url_key: str, query: Select[Any]) -> Memento | 
     return None if row is None else memento_at(connection, url_key, row.captured_at)
 
 
-def _best(rows: Sequence[Any]) -> Memento:
-    well = (row for row in rows if (row.status_code or 0) < FIRST_ERROR_STATUS)
-    row = next(well, rows[0])
+def _best(rows: Sequence[Any], url: str) -> Memento:
+    row = min(rows, key=lambda each: (each.url != url, _rank(each)))
     return Memento(row.id, row.url, _second(row.captured_at))
+
+
+def _rank(row: Any) -> int:
+    status = row.status_code or 0
+    if status >= FIRST_ERROR_STATUS:
+        return ERROR
+    return REDIRECT if status >= FIRST_REDIRECT_STATUS else PAGE
 
 
 def _second(moment: datetime) -> datetime:

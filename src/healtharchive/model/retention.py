@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select
 
-from healtharchive.model.actions import note_retired_actions
+from healtharchive.model.actions import APPLIED, note_action, note_retired_actions
 from healtharchive.model.database import Database
+from healtharchive.model.journal import Actor, record
 from healtharchive.model.retention_events import events_unread
 from healtharchive.model.retention_operation import (
     actions_unread,
@@ -23,10 +24,10 @@ from healtharchive.model.retention_operation import (
     services_unread,
 )
 from healtharchive.model.tables import actions, events
-from healtharchive.model.tables_operation import alerts, reconcilers, service_holds, services
-from healtharchive.model.told import last_of_each
+from healtharchive.model.tables_operation import alerts, service_holds, services
 
 SUBJECT, RETIRE = "retention", "retire"
+TURN = 0x526574697265  # any number, as long as nobody else's advisory lock has it
 MOST_IDS = 500  # in one statement
 PIECE_ROWS = 1000
 
@@ -127,25 +128,54 @@ def retire(connection: Connection, kind: str, cutoff: datetime, ids: Sequence[in
     return len(gone)
 
 
+def note_retired(
+    database: Database,
+    connection: Connection,
+    kind: str,
+    month: Month,
+    rows: int,
+    file: str,
+    *,
+    actor: Actor,
+) -> None:
+    """Write where the rows are that this transaction, and those after it, delete."""
+    now, name = database.now(connection), f"{kind}-{month}"
+    why = f"{rows} rows were moved to {file}"
+    about: Mapping[str, Any] = {"at": now, "subject": SUBJECT, "subject_id": name, "what": RETIRE}
+    evidence = {"rows": rows, "file": file}
+    event_id = record(connection, **about, actor=actor, why=why, evidence=evidence)
+    note_action(connection, **about, outcome=APPLIED, why=why, event_id=event_id)
+
+
 def take_turn(database: Database, connection: Connection) -> bool:
-    """Whether no steward of another machine retires now; none does until the transaction ends.
-
-    On SQLite there is no other machine.
-    """
-    with database.begin() as first:
-        now = database.now(first)
-        row = database.insert_ignore(reconcilers)
-        first.execute(row.values(name=SUBJECT, began_at=now, ended_at=now))
-    mine = select(reconcilers.c.name).where(reconcilers.c.name == SUBJECT)
-    return connection.execute(database.skip_locked(mine)).one_or_none() is not None
+    """Whether no steward of another machine retires now; none does until the transaction ends."""
+    return database.try_lock(connection, TURN)
 
 
-def retired_files(connection: Connection, since: datetime) -> list[str]:
-    """The files with the events that were retired of the months from then on, the oldest first."""
-    told = last_of_each(connection, SUBJECT, (RETIRE,))
-    months = {each.removeprefix("events-"): each for each in told if each.startswith("events-")}
-    wanted = sorted(month for month in months if month >= str(Month.of(since)))
-    return [str(told[months[month]].evidence["file"]) for month in wanted]
+@dataclass(frozen=True, slots=True, order=True)
+class RetiredFile:
+    """A file with events of a month, on the machine whose steward made it."""
+
+    month: str
+    host: str
+    path: str
+
+
+def retired_files(
+    connection: Connection, since: datetime, until: datetime | None = None
+) -> list[RetiredFile]:
+    """The files with the events that were retired of the months of a span, the oldest first."""
+    query = select(events).where(
+        events.c.subject == SUBJECT,
+        events.c.what == RETIRE,
+        events.c.subject_id.startswith("events-", autoescape=True),
+    )
+    first, last = str(Month.of(since)), str(Month.of(until)) if until is not None else "~"
+    found = {
+        RetiredFile(row.subject_id.removeprefix("events-"), row.host, str(row.evidence["file"]))
+        for row in connection.execute(query)
+    }
+    return sorted(each for each in found if first <= each.month <= last)
 
 
 def _within(at: ColumnElement[datetime], month: Month) -> ColumnElement[bool]:

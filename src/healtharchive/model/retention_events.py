@@ -24,16 +24,17 @@ from sqlalchemy import (
     select,
 )
 
+from healtharchive.model.losses import FOUND_AGAIN
 from healtharchive.model.remarks import KINDS as REMARKS
 from healtharchive.model.restore_tests import BAD, GOOD, MADE, restore_tests
 from healtharchive.model.restore_tests import SUBJECT as DATABASE
 from healtharchive.model.retention_operation import HOLDER_CHARACTERS, HOLDER_MARK
 from healtharchive.model.services import Service
-from healtharchive.model.states import SegmentEvent
 from healtharchive.model.tables import actions, events
 from healtharchive.model.tables_operation import services
+from healtharchive.model.told import LOST
 
-SEGMENT, TARGET, LOSS = "segment", "target", "alert"
+SEGMENT, TARGET = "segment", "target"
 SENT, SENT_REMEMBERED = "send_backup", 400  # as many as the backup reconciler looks back at
 APART = (DATABASE, SEGMENT, *(str(each) for each in Service))
 
@@ -115,19 +116,19 @@ def _segment_unread(cutoff: datetime) -> ColumnElement[bool]:
     state, told, loss = (events.alias(each) for each in ("state", "told", "loss"))
     own = events.c
     later_state = _exists(state, _same_thing(state, cutoff), state.c.to_state.is_not(None))
-    later_word = told.c.what.in_((LOSS, SegmentEvent.RESTORE))
+    later_word = told.c.what.in_((LOST, *FOUND_AGAIN))
     told_again = _exists(told, _same_thing(told, cutoff), later_word)
     loss_before = _exists(
         loss,
         loss.c.subject == own.subject,
         loss.c.subject_id == own.subject_id,
-        loss.c.what == LOSS,
+        loss.c.what == LOST,
         loss.c.id < own.id,
     )
     return and_(
         or_(own.to_state.is_(None), later_state),
-        or_(own.what != LOSS, told_again),
-        or_(own.what != SegmentEvent.RESTORE, ~loss_before),
+        or_(own.what != LOST, told_again),
+        or_(own.what.not_in(FOUND_AGAIN), ~loss_before),
     )
 
 

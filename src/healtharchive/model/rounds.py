@@ -1,11 +1,12 @@
-"""The newest round of each reconciler: when, how long, and what went wrong."""
+"""The newest round of each reconciler: when, how long, what went wrong, when the next is due."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from healtharchive.model.database import Database
 from healtharchive.model.tables_operation import reconcilers
@@ -13,7 +14,10 @@ from healtharchive.model.tables_operation import reconcilers
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """`seconds` is how long the last whole round took; `failures` are those in a row."""
+    """`seconds` is how long the last whole round took; `failures` are those in a row.
+
+    `every_seconds` is how long after it the next one begins; None where nobody has said.
+    """
 
     name: str
     began_at: datetime
@@ -23,6 +27,7 @@ class Round:
     failures: int
     last_error: str | None
     applied_at: datetime | None
+    every_seconds: float | None = None
 
 
 def note_round(
@@ -31,6 +36,7 @@ def note_round(
     name: str,
     *,
     seconds: float,
+    every_seconds: float | None = None,
     rounds: int = 1,
     applied: bool = False,
     error: str = "",
@@ -43,6 +49,7 @@ def note_round(
         "ended_at": now,
         "seconds": seconds,
         "last_error": error or None,
+        "every_seconds": every_seconds,
         **({"applied_at": now} if applied else {}),
     }
     counted = {
@@ -56,6 +63,11 @@ def note_round(
 
 
 def list_rounds(connection: Connection) -> list[Round]:
-    """Every reconciler that ever ran, by name."""
+    """Every reconciler that has made a round, by name."""
     query = select(reconcilers).order_by(reconcilers.c.name)
     return [Round(*row) for row in connection.execute(query)]
+
+
+def forget_rounds(connection: Connection, but_of: Collection[str]) -> None:
+    """Take away the rounds of reconcilers that another version had: nobody makes the next one."""
+    connection.execute(delete(reconcilers).where(reconcilers.c.name.not_in(but_of)))

@@ -42,11 +42,15 @@ class ScopeRules:
 
 @dataclass(frozen=True, slots=True)
 class Politeness:
-    """How gently a source's hosts are treated."""
+    """How gently a source's hosts are treated.
+
+    A host that asks to be left alone (Retry-After) is, for `max_retry_after_seconds` at most.
+    """
 
     delay_seconds: float = 0.5
     concurrency: int = 2
     max_delay_seconds: float = 60.0
+    max_retry_after_seconds: float = 21_600.0
     timeout_seconds: float = 30.0
     url_tries: int = 3
     robots: Literal["obey", "ignore"] = "obey"

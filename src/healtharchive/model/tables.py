@@ -196,6 +196,7 @@ targets = Table(
     # What was done last: `apply_streak` repairs in a row did not help.
     Column("last_apply_at", UtcDateTime),
     Column("apply_streak", Integer, nullable=False, server_default=text("0")),
+    # Nobody reads or writes it: it goes with the next migration that is not only additions.
     Column("alerted_at", UtcDateTime),
 )
 

@@ -80,6 +80,7 @@ reconcilers = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
     Column("last_error", Text),
     Column("applied_at", UtcDateTime),  # when it last did something
+    Column("every_seconds", Float),  # how long after a round the next one begins
 )
 
 alerts = Table(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, select
 from healtharchive.model.tables import events
 
 HELD = "held"  # of a target: nothing automatic mends it, and why not
+LOST = "lost"  # of a segment: no good copy of it is left anywhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,17 +32,24 @@ BOILERPLATE = [
     "[role=banner]",
     "[role=contentinfo]",
 ]
+HEADINGS = "h1, h2, h3"
+MOST_HEADINGS = 200
+MOST_HEADING_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """`kind` is html, pdf or text. `problem` says what could not be read."""
+    """`kind` is html, pdf or text. `problem` says what could not be read.
+
+    `headings` are those of its sections, one a line.
+    """
 
     kind: str
     title: str
     text: str
     language: str
     problem: str = ""
+    headings: str = ""
 
     @property
     def digest(self) -> str:
@@ -88,7 +95,18 @@ def _of_html(page: str, content_language: str, problem: str) -> PageText:
     if not text.strip():  # a page that is all header, or wrong mark-up that swallowed the rest
         text = extract_plain_text(tree, alt_texts=False)
     text = tidy(text)
-    return PageText("html", title, text, language_of(text, declared or content_language), problem)
+    language = language_of(text, declared or content_language)
+    return PageText("html", title, text, language, problem, _headings(tree))
+
+
+def _headings(tree: HTMLTree) -> str:
+    """The headings of a page's first sections, each once."""
+    if not tree.document:
+        return ""
+    # A slice: to go through such a collection takes time with the square of its size.
+    elements = tree.document.query_selector_all(HEADINGS)[:MOST_HEADINGS]
+    found = (" ".join((each.text or "").split()) for each in elements)
+    return tidy("\n".join(dict.fromkeys(each for each in found if each)), MOST_HEADING_CHARS)
 
 
 def _heading(tree: HTMLTree) -> str:

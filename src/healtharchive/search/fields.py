@@ -28,7 +28,7 @@ YEAR_MICROSECONDS = 31_557_600_000_000
 
 
 def schema() -> tantivy.Schema:
-    """The fields. A change here takes another `index.FORMAT`."""
+    """The fields. A change here takes another `formats.FORMAT`; new ones come last."""
     builder = tantivy.SchemaBuilder()
     for name in EXACT:
         builder.add_text_field(
@@ -47,6 +47,10 @@ def schema() -> tantivy.Schema:
     for language in LANGUAGES:
         for name in (f"title_{language}", f"text_{language}"):
             builder.add_text_field(name, stored=True, tokenizer_name=f"words_{language}")
+    for language in LANGUAGES:
+        builder.add_text_field(
+            f"headings_{language}", stored=True, tokenizer_name=f"words_{language}"
+        )
     return builder.build()
 
 

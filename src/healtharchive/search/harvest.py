@@ -99,9 +99,8 @@ def _as_rendered(found: Harvest, title: str, text: str) -> Harvest:
     url = found.capture.url
     before = found.page or PageText("html", "", "", language_in_url(url))
     body = tidy(text)
-    page = PageText(
-        "html", title or before.title, body, language_of(body, before.language) or before.language
-    )
+    language = language_of(body, before.language) or before.language
+    page = PageText("html", title or before.title, body, language, headings=before.headings)
     return replace(found, kind="", page=page)
 
 
@@ -111,7 +110,7 @@ def page_of(head: HttpHead, kind: str, body: bytes, url: str) -> PageText:
         body, ",".join(head.headers.all("Content-Encoding")), LARGEST_DECODED_BYTES
     )
     page = page_text(
-        decoded.data,
+        b"" if decoded.opaque else decoded.data,
         kind,
         head.headers.get("Content-Type", ""),
         head.headers.get("Content-Language", ""),

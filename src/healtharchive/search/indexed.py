@@ -37,6 +37,7 @@ def indexed_page(
         snapshot_id=stored.snapshots[capture.record_offset],
         title=page.title,
         text=page.text,
+        headings=page.headings,
     )
 
 

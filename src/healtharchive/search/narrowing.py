@@ -28,7 +28,8 @@ from healtharchive.search.language import ENGLISH, FRENCH
 
 Sort = Literal["relevance", "newest", "oldest"]
 
-TITLE_BOOST = 3.0
+TITLE_BOOST = 2.0
+HEADINGS_BOOST = 2.0
 URL_BOOST = 0.5
 PAIR_BOOST = 0.5  # how much it counts that two words that follow each other stand near each other
 NEAR_SLOP = 4
@@ -42,8 +43,13 @@ MICROSECOND = timedelta(microseconds=1)
 FIELDS_OF = {"source": "source", "campaign": "campaign", "lang": "language", "type": "kind"}
 TITLES = [f"title_{language}" for language in LANGUAGES]
 TEXTS = [f"text_{language}" for language in LANGUAGES]
+HEADINGS = [f"headings_{language}" for language in LANGUAGES]
 ANYWHERE = [*TITLES, *TEXTS, "words_of_url"]
-BOOSTS = {**dict.fromkeys(TITLES, TITLE_BOOST), "words_of_url": URL_BOOST}
+BOOSTS = {
+    **dict.fromkeys(TITLES, TITLE_BOOST),
+    **dict.fromkeys(HEADINGS, HEADINGS_BOOST),
+    "words_of_url": URL_BOOST,
+}
 
 # The query language of the words is words, "phrases", -without, OR. Everything else tantivy would
 # read as an operator is a blank.
@@ -111,10 +117,14 @@ class Plan:
         if not any(each.isalnum() for each in text):
             return None
         if ONLY_WORDS.search(text):
-            return self._index.parse(text, ANYWHERE, BOOSTS)
+            return self._anywhere(text)
         words = self._telling
-        each = [(tantivy.Occur.Should, self._index.parse(w, ANYWHERE, BOOSTS)) for w in words]
+        each = [(tantivy.Occur.Should, self._anywhere(word)) for word in words]
         return tantivy.Query.boolean_query(each, self._least)
+
+    def _anywhere(self, text: str) -> tantivy.Query:
+        names = [*ANYWHERE, *HEADINGS] if self._index.sections else ANYWHERE
+        return self._index.parse(text, names, BOOSTS)
 
     @cached_property
     def can_be_loose(self) -> bool:

@@ -18,13 +18,11 @@ from healtharchive.model.captures import (
     Stored,
     is_indexed_by,
     mark_indexed,
-    responses_with,
     segments_to_index,
     store,
 )
 from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput
-from healtharchive.model.holdings import copies_of
 from healtharchive.model.jobs import Job, get_job
 from healtharchive.model.journal import Actor
 from healtharchive.model.layout import CDX_NAME, cdxj_name
@@ -32,24 +30,21 @@ from healtharchive.model.orders import IndexOrder, Report, SealedSegment
 from healtharchive.model.pictures import Picture
 from healtharchive.model.progress import note_segments
 from healtharchive.search.extract import PageText
-from healtharchive.search.harvest import Harvest, body_of, harvest, page_of
+from healtharchive.search.harvest import Harvest, harvest
 from healtharchive.search.index import SearchIndex
 from healtharchive.search.indexed import indexed_page, put_shown
 from healtharchive.search.manifest import manifest
+from healtharchive.search.originals import page_of_payload
 from healtharchive.search.payloads import PAYLOADS_NAME, Payload, Payloads
-from healtharchive.search.stored import OutOfReach, fetch_in_child, find
-from healtharchive.search.stored import Stored as StoredRecord
 from healtharchive.search.writing import Turn
 from healtharchive.warc.cdxj import write_cdxj
 from healtharchive.warc.companions import Companions
 from healtharchive.warc.digest import crc32_file
-from healtharchive.warc.payload import http_head
 from healtharchive.warc.reader import BadRecord, read_records
 
 BATCH_CAPTURES = 500
 BATCH_CHARS = 16_000_000
 NAMED_IN_EVENT = 20  # of the records that cannot be read; the rest is only counted
-ORIGINALS_TRIED = 3
 
 Facts = dict[str, str | int | float | bool | None]
 
@@ -276,7 +271,7 @@ class _Segment:
         missing = [r for r in batch.revisits if r.capture.payload_digest not in texts]
         digests = [r.capture.payload_digest for r in missing if r.capture.payload_digest]
         for digest, page in self._tools.index.with_payloads(digests).items():
-            texts[digest] = PageText(page.kind, page.title, page.text, page.language)
+            texts[digest] = page.page_text
         for revisit in batch.revisits:
             page_text = texts.get(revisit.capture.payload_digest)
             if page_text is None:
@@ -290,7 +285,10 @@ class _Segment:
         chars = 0
         for revisit in self._later:
             self._tools.check()
-            page = self._text_of_original(revisit)
+            digest, url = revisit.capture.payload_digest, revisit.capture.url
+            page = (
+                page_of_payload(self._tools.database, digest, revisit.kind, url) if digest else None
+            )
             if page is None:
                 self._name_orphan(revisit.capture)
             elif page.text:
@@ -305,33 +303,6 @@ class _Segment:
     def _name_orphan(self, revisit: Capture) -> None:
         reason = "the payload that this revisit refers to is not in the archive"
         self._name_trouble(revisit.record_offset, revisit.url, reason)
-
-    def _text_of_original(self, revisit: Harvest) -> PageText | None:
-        digest = revisit.capture.payload_digest
-        if not digest:
-            return None
-        with self._tools.database.read() as connection:
-            originals = [
-                StoredRecord(
-                    at.path, at.offset, at.length, copies_of(connection, Path(at.path).name)
-                )
-                for at in responses_with(connection, digest, ORIGINALS_TRIED)
-            ]
-        out_of_reach: OutOfReach | None = None
-        for original in originals:
-            try:
-                record = find(original, fetch_in_child).record
-                head = http_head(record)
-                if head:
-                    body = body_of(record)
-                    return page_of(head, revisit.kind, body, revisit.capture.url)
-            except OutOfReach as error:
-                out_of_reach = error
-            except (BadInput, FileNotFoundError):
-                continue
-        if out_of_reach is not None:
-            raise out_of_reach  # not lost, only away: the attempt is repeated later
-        return None
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -44,8 +44,8 @@ class Settings(OperationSettings):
 
     database_url: str = setting(
         "The archive's database: sqlite:////path/file.sqlite or postgresql://user@host/name. "
-        "`up`, `crawl` and `demo` make a SQLite database in data_dir when it is empty; every "
-        "other command uses that one if it is there and refuses to start if it is not.",
+        "`up` and `crawl` make a SQLite database in data_dir when it is empty; every other "
+        "command uses that one if it is there and refuses to start if it is not.",
         "",
     )
     data_dir: Path = setting(

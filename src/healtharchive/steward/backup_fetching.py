@@ -16,6 +16,7 @@ from healtharchive.steward.backup_files import (
     REMOTE_DIRECTORY,
     Backup,
     FetchOrder,
+    read_facts,
 )
 from healtharchive.steward.backup_making import (
     alone_in,
@@ -26,6 +27,7 @@ from healtharchive.steward.backup_making import (
     require_room,
     writing,
 )
+from healtharchive.steward.backup_retired import fetch_retired
 from healtharchive.steward.delegating import Tell
 from healtharchive.storage.object_look import require_identity
 from healtharchive.storage.places import Place, content, place_for
@@ -41,9 +43,10 @@ def fetch(order: FetchOrder, tell: Tell) -> dict[str, Any]:
             require_identity(place, order.target, order.identity)
             archive = _archive(place, order)
             backup = _wanted(place, order, archive)
-            came = _brought(
-                place, f"{REMOTE_DIRECTORY}/{archive}/{backup.name}", backup, order, tell
-            )
+            beside = f"{REMOTE_DIRECTORY}/{archive}"
+            came = _brought(place, f"{beside}/{backup.name}", backup, order, tell)
+            retired = Path(order.retired)
+            files = fetch_retired(place, beside, retired, tell) if order.retired else 0
     except HealthArchiveError:
         raise
     except OSError as error:
@@ -52,7 +55,13 @@ def fetch(order: FetchOrder, tell: Tell) -> dict[str, Any]:
             f"Target '{order.target.name}' did not give its backup: {reason}.",
             "`healtharchive storage status` shows how it is.",
         ) from error
-    return {"name": backup.name, "archive": archive, "rows": backup.facts.rows, "came": came}
+    return {
+        "name": backup.name,
+        "archive": archive,
+        "rows": backup.facts.rows,
+        "came": came,
+        "retired_files": files,
+    }
 
 
 def _archive(place: Place, order: FetchOrder) -> str:
@@ -110,6 +119,7 @@ def _brought(place: Place, source: str, backup: Backup, order: FetchOrder, tell:
     with alone_in(directory):
         if _is_there(directory, backup, tell):
             return False
+        _refuse_another(directory, backup, tell)
         remove_partials(directory)
         require_room(directory, backup.size_bytes)
         part = directory / f"{backup.name}.part"
@@ -130,6 +140,19 @@ def _brought(place: Place, source: str, backup: Backup, order: FetchOrder, tell:
 def _is_there(directory: Path, backup: Backup, tell: Tell) -> bool:
     path = directory / backup.name
     return path.is_file() and digest_of(path, tell, "read") == backup.sha256
+
+
+def _refuse_another(directory: Path, backup: Backup, tell: Tell) -> None:
+    """A good backup of another archive, made in the same second, is not replaced."""
+    own = read_facts(directory, backup.name)
+    path = directory / backup.name
+    if own is None or own.sha256 == backup.sha256 or not path.is_file():
+        return
+    if digest_of(path, tell, "read") == own.sha256:
+        raise SetupError(
+            f"{path} is another backup of this name, and whole.",
+            "Move it elsewhere, with the two files beside it, and repeat the command.",
+        )
 
 
 def _copy(place: Place, source: str, part: Path, tell: Tell) -> str:

@@ -69,7 +69,10 @@ class RestoreOrder:
 
 @dataclass(frozen=True, slots=True)
 class SendOrder:
-    """Put a backup on a target, and take away these older ones that were put there."""
+    """Put a backup on a target, and take away these older ones that were put there.
+
+    `retired` is the directory of retired rows, which go there too.
+    """
 
     directory: str
     name: str
@@ -77,6 +80,7 @@ class SendOrder:
     identity: str
     place: str  # below the target's root
     outdated: tuple[str, ...] = ()
+    retired: str = ""
     kind: Literal["send"] = "send"
 
 
@@ -84,7 +88,8 @@ class SendOrder:
 class FetchOrder:
     """Fetch a backup from a target: the newest, and our own archive's, where nothing is said.
 
-    `archive` is a directory below the target's `_backups`, `own` the one that ours go to.
+    `archive` is a directory below the target's `_backups`, `own` the one that ours go to;
+    `retired` is where the files of retired rows go.
     """
 
     directory: str
@@ -93,6 +98,7 @@ class FetchOrder:
     own: str
     archive: str = ""
     name: str = ""
+    retired: str = ""
     kind: Literal["fetch"] = "fetch"
 
 
@@ -131,15 +137,16 @@ def kept_in(directory: Path) -> list[Kept]:
     return found
 
 
-def outdated(kept: Iterable[Kept], number: int, proven: str) -> list[str]:
+def outdated(kept: Iterable[Kept], number: int, *wanted: str) -> list[str]:
     """The names of those that may go: whole ones beyond the `number` newest. Pure.
 
-    The one that was last restored well stays whatever its age, and so does whatever is not whole:
-    a person should see it. Of those the oldest go when there are as many again.
+    Those that are wanted stay whatever their names say: the one that was last restored well, and
+    the one just made, for the clock may have been wrong before. So does whatever is not whole: a
+    person should see it. Of those the oldest go when there are as many again.
     """
     whole = [each.name for each in kept if each.whole]
     broken = [each.name for each in kept if not each.whole]
-    gone = [name for name in whole[max(1, number) :] if name != proven]
+    gone = [name for name in whole[max(1, number) :] if name not in wanted]
     return gone + (broken[max(1, number) :] if whole else [])
 
 

@@ -62,7 +62,7 @@ def make(order: MakeOrder, database: Database, tell: Tell) -> dict[str, Any]:
             backup = (_of_sqlite if database.is_sqlite else _of_postgres)(order, database, tell)
         finally:
             remove_partials(directory)
-        gone = outdated(kept_in(directory), order.kept, order.proven)
+        gone = outdated(kept_in(directory), order.kept, order.proven, order.name)
         for name in gone:
             for end in ("", FACTS_END, DIGEST_END):
                 (directory / f"{name}{end}").unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from healtharchive.steward.backup_files import (
     kept_in,
     read_facts,
 )
+from healtharchive.steward.backup_retired import send_retired
 from healtharchive.steward.delegating import Tell
 from healtharchive.storage.manifest import lines_of
 from healtharchive.storage.object_look import require_identity
@@ -58,6 +59,8 @@ def send(order: SendOrder, tell: Tell) -> dict[str, Any]:
                 content = (directory / f"{order.name}{end}").read_bytes()
                 place.replace(f"{order.place}/{order.name}{end}", content)
             _forget(place, order)
+            if order.retired:
+                send_retired(place, Path(order.retired), order.place, tell)
             _remove_partials(place, order, [each.name for each in kept_in(directory)])
     except HealthArchiveError:
         raise

@@ -31,6 +31,7 @@ from healtharchive.steward.backup_files import (
 )
 from healtharchive.steward.delegating import Facts, Patience, delegate
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.retired_files import DIRECTORY as RETIRED
 from healtharchive.steward.rounds import Caps, Step
 
 CHILD = "healtharchive.steward.backup_child"
@@ -127,7 +128,8 @@ def _due_to_try(observed: Observed, settings: Settings) -> bool:
 
 
 def _rested(at: datetime | None, seconds: float, now: datetime) -> bool:
-    return at is None or (now - at).total_seconds() >= seconds
+    """Whether so long has passed; what is yet to come was noted while the clock was wrong."""
+    return at is None or at > now or (now - at).total_seconds() >= seconds
 
 
 @dataclass(slots=True)
@@ -185,6 +187,7 @@ class Backups:
             self._own(),
             archive,
             name,
+            self._retired(),
         )
         return self._delegate(order)
 
@@ -221,6 +224,7 @@ class Backups:
             target.identity or "",
             f"{REMOTE_DIRECTORY}/{self._own()}",
             tuple(step.evidence["outdated"]),
+            self._retired(),
         )
         facts = self._delegate(order)
         return f"{order.name} was read back from there: {facts['sent_bytes']} bytes were sent"
@@ -260,6 +264,9 @@ class Backups:
             tuple(names[kept : kept + MOST_OUTDATED]),
             failed.at if failed else None,
         )
+
+    def _retired(self) -> str:
+        return str(self.means.settings.state_dir / RETIRED)
 
     def _own(self) -> str:
         """The directory of our backups on a target, apart from every other archive's there."""

@@ -6,7 +6,7 @@ All of it is read from the database, so it is there while every mount hangs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from healtharchive.model.actions import Action
@@ -193,5 +193,3 @@ class Condition:
     deploy_lock_age_seconds: float | None
     runs: tuple[Process, ...] = ()  # that live and work on one job each, beside the workers
     drift_names: tuple[str, ...] = ()  # the word of each of these
-    # How long after a round of each reconciler the next one begins; only where one may be late.
-    paces: Mapping[str, float] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 
 from healtharchive.model.expiries import KEY, KNOWN_HOSTS, SSH_CERTIFICATE
@@ -25,7 +26,7 @@ NAMED = re.compile(
     r"(?:^|[,\s])(IdentityFile|CertificateFile|UserKnownHostsFile)[=\s]([^,\s]+)", re.IGNORECASE
 )
 UNCHECKED = ("/dev/null", "none")
-FOREVER = 2**64 - 1  # PROTOCOL.certkeys of OpenSSH
+FOREVER = int(datetime.max.replace(tzinfo=UTC).timestamp())  # 2**64 - 1: PROTOCOL.certkeys
 OTHERS, GROUP_AND_OTHERS = 0o007, 0o077
 
 
@@ -108,15 +109,16 @@ def _too_open(answer: Mapping[str, Any]) -> str:
 def _of_certificate(path: str, text: str, now: datetime) -> Look:
     try:
         found = load_ssh_public_identity(text.encode("ascii", "replace"))
-    except ValueError as error:
-        return Look(path, trouble=f"it is no certificate: {error}", kind=SSH_CERTIFICATE)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        trouble = f"it is no certificate that can be read: {error}"
+        return Look(path, trouble=trouble, kind=SSH_CERTIFICATE)
     if not isinstance(found, SSHCertificate):
         return Look(path, trouble="it is no certificate", kind=SSH_CERTIFICATE)
-    began_at = datetime.fromtimestamp(found.valid_after, UTC)
+    began_at = datetime.fromtimestamp(min(found.valid_after, FOREVER), UTC)
     if began_at > now:
         trouble = f"it is not valid before {began_at:%Y-%m-%d %H:%M}Z"
         return Look(path, trouble=trouble, kind=SSH_CERTIFICATE)
-    if found.valid_before == FOREVER:
+    if found.valid_before >= FOREVER:
         return Look(path, kind=SSH_CERTIFICATE)
     ends_at = datetime.fromtimestamp(found.valid_before, UTC)
     return Look(path, ends_at, kind=SSH_CERTIFICATE, began_at=began_at)

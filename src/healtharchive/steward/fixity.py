@@ -19,8 +19,8 @@ from healtharchive.model.copies import (
     note_copy,
     to_restore,
 )
-from healtharchive.model.journal import read, record
 from healtharchive.model.local_readings import note_reading, to_replace
+from healtharchive.model.losses import note_loss
 from healtharchive.model.reading_load import copies_on
 from healtharchive.model.segments import SegmentFile, change_segment
 from healtharchive.model.shipments import (
@@ -41,7 +41,6 @@ from healtharchive.steward.reading_pace import Meter, Pace, pace
 
 RESTORED = 4  # files brought back in one order
 SAMPLED = 0.5  # a new copy is read again after this part of the time it has
-ALERT = "alert"
 FINDINGS = {"differs": CopyState.DIFFERS, "gone": CopyState.GONE}
 
 
@@ -181,20 +180,7 @@ class Fixity:
     def _tell_loss(self, segment: SegmentFile) -> None:
         """Once for each loss, whichever target's turn or steward finds it."""
         with self._telling, self.means.database.begin() as connection:
-            told = read(connection, subject="segment", subject_id=segment.file_name)
-            since = [each.what for each in told if each.what in (ALERT, SegmentEvent.RESTORE)]
-            if since[-1:] == [ALERT]:
-                return
-            record(
-                connection,
-                at=self.means.database.now(connection),
-                actor=self.means.actor,
-                subject="segment",
-                subject_id=segment.file_name,
-                what=ALERT,
-                why=f"no good copy of {segment.name} is left anywhere",
-                evidence={"job": segment.job_id, "sha256": segment.sha256},
-            )
+            note_loss(self.means.database, connection, segment, actor=self.means.actor)
 
 
 def _wanted(segment: SegmentFile) -> Wanted:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from healtharchive.model.copies import CopyState, releasable
-from healtharchive.model.local_readings import due_local, local_files, note_reading
+from healtharchive.model.copies import CopyState, releasable, verified_on
+from healtharchive.model.local_readings import due_local, local_files, note_reading, note_watch
+from healtharchive.model.losses import note_loss
 from healtharchive.model.segments import SegmentFile
 from healtharchive.model.shipments import CheckOrder, Expected, ShipReport, TargetOrder
 from healtharchive.model.states import TargetState
@@ -32,6 +33,7 @@ class LocalFixity:
 
     means: StewardMeans
     _meter: Meter = field(default_factory=Meter)
+    _begun: bool = False
 
     def plan(self) -> list[SegmentFile]:
         """The local files that are due to be read again; none while the disk cannot be used."""
@@ -46,6 +48,7 @@ class LocalFixity:
             found = pace(self._meter.load, window.total_seconds())
             return due_local(
                 connection,
+                now=now,
                 read_before=now - window + timedelta(seconds=found.lead_seconds),
                 bad_before=now - timedelta(seconds=BAD_AGAIN_SECONDS),
                 limit=found.batch,
@@ -53,6 +56,7 @@ class LocalFixity:
 
     def turn(self) -> int:
         """How many bad files were found."""
+        self._begin()
         began = self.means.clock.monotonic()
         due = self.plan()
         if not due:
@@ -61,6 +65,12 @@ class LocalFixity:
         seconds = self.means.clock.monotonic() - began
         self._meter.took(seconds, len(due), self.means.settings.ship_every_seconds)
         return bad
+
+    def _begin(self) -> None:
+        if not self._begun:
+            with self.means.database.begin() as connection:
+                note_watch(self.means.database, connection, actor=self.means.actor)
+            self._begun = True
 
     def check(self, due: list[SegmentFile]) -> int:
         """Read these files and write what was found; how many are bad."""
@@ -88,7 +98,10 @@ class LocalFixity:
                 since = database.now(connection) - fresh
                 if releasable(connection, since, wanted, 1, segment.id):
                     return False  # whoever releases it removes it first and says so afterwards
-            note_reading(database, connection, segment, found, actor=self.means.actor, why=why)
+            actor = self.means.actor
+            note_reading(database, connection, segment, found, actor=actor, why=why)
+            if not good and not verified_on(connection, segment.id):
+                note_loss(database, connection, segment, actor=actor)
         return not good
 
 

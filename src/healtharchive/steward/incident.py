@@ -11,6 +11,7 @@ from healtharchive.steward.incident_questions import factors, questions
 from healtharchive.steward.incident_records import Records
 from healtharchive.steward.incident_spans import spelled, total, workless
 from healtharchive.steward.incident_timeline import inline, line_text, lines, stamp
+from healtharchive.steward.retired_files import where
 
 NOTHING = "none found in the journal"
 
@@ -167,6 +168,7 @@ def _references(records: Records) -> list[str]:
     services = [each for each in units if each.endswith(".service")]
     return [
         f"The journal's events {ids}: {_count(records.events, 'event')}.",
+        *([where(records.retired)] if records.retired else []),
         f"Made by `healtharchive incident draft --since {since} --until {until}`.",
         *(
             f"`journalctl --utc -u {each} --since '{records.since:%Y-%m-%d %H:%M:%S}' "

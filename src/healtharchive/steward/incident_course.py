@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from healtharchive.model.journal import Event
+from healtharchive.model.losses import FOUND_AGAIN
 from healtharchive.model.services import Service
+from healtharchive.model.told import LOST
 from healtharchive.steward.incident_records import Records
 from healtharchive.steward.incident_spans import Span, lifeless, spelled, total, workless
 
@@ -16,14 +18,14 @@ SERVICES = tuple(Service)
 OPENS: Mapping[str, tuple[str, ...]] = {
     "target": ("trip",),
     "job": ("park", "retry_later", "fail", "rescue"),
-    "segment": ("suspect", "alert"),
+    "segment": ("suspect", LOST),
     "alert": ("alert_fires",),
     **dict.fromkeys(SERVICES, ("stopped",)),
 }
 CLOSES: Mapping[str, tuple[str, ...]] = {
     "target": ("trial_ok",),
     "job": ("claim", "claim_index", "retry", "resume", "cancel", "pause"),
-    "segment": ("salvage", "restore", "restored"),
+    "segment": ("salvage", "restored", *FOUND_AGAIN),
     "alert": ("alert_over",),
     **dict.fromkeys(SERVICES, ("started",)),
 }
@@ -120,7 +122,7 @@ def severity(records: Records) -> Severity:
 
 
 def _is_loss(event: Event) -> bool:
-    return event.subject == "segment" and event.what == "alert"
+    return event.subject == "segment" and event.what == LOST
 
 
 def _without_pages(records: Records) -> timedelta:

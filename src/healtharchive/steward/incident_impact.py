@@ -6,11 +6,13 @@ from collections import Counter
 from datetime import datetime
 
 from healtharchive.model.services import Service
+from healtharchive.model.told import LOST
 from healtharchive.steward.incident_course import Course, is_operators
 from healtharchive.steward.incident_records import Records
 from healtharchive.steward.incident_spans import Idle, idle, lifeless, spelled, total, workless
 from healtharchive.steward.incident_timeline import inline, stamp
 
+BAD = ("copy_differs", "copy_gone", "local_differs", "local_gone")
 SPENT = (("retry_later", "retries"), ("park", "waits"), ("rescue", "rescues"), ("fail", "failures"))
 
 
@@ -66,9 +68,9 @@ def _spent(records: Records) -> dict[str, str]:
 
 def _data(records: Records) -> list[str]:
     segments = [each for each in records.events if each.subject == "segment"]
-    lost = [each.subject_id for each in segments if each.what == "alert"]
+    lost = [each.subject_id for each in segments if each.what == LOST]
     suspect = [each.subject_id for each in segments if each.what == "suspect"]
-    bad = [each.subject_id for each in segments if each.what in ("copy_differs", "copy_gone")]
+    bad = [each.subject_id for each in segments if each.what in BAD]
     loss = f"no good copy is left of {_named(lost)}" if lost else "no event tells of any"
     return [
         f"Data loss: {loss}.",

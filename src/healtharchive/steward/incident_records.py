@@ -12,6 +12,7 @@ from healtharchive.model.database import Database
 from healtharchive.model.errors import BadInput
 from healtharchive.model.incident import AlertThen, JobThen, SampleThen
 from healtharchive.model.journal import Event
+from healtharchive.model.retention import RetiredFile, retired_files
 from healtharchive.model.services import Process
 from healtharchive.model.targets import list_targets
 from healtharchive.settings import Settings
@@ -51,6 +52,7 @@ class Records:
     notifies: bool = True
     has_heartbeat: bool = True
     evidence_dir: str = ""
+    retired: tuple[RetiredFile, ...] = ()  # where events of the span are that the journal lacks
 
 
 def gather(
@@ -92,4 +94,5 @@ def gather(
             notifies=bool(settings.notify_urls),
             has_heartbeat=bool(settings.heartbeat_url),
             evidence_dir=str(settings.evidence_dir),
+            retired=tuple(retired_files(connection, since, until)),
         )

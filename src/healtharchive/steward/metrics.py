@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -40,23 +40,15 @@ DECLARED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the database does not know. `paces` are the reconcilers'."""
+    """What the database does not know."""
 
     deploy_lock_age_seconds: float | None = None
-    paces: Mapping[str, float] = field(default_factory=dict)
     written_at: float | None = None
 
 
 def outside(means: StewardMeans, *, written_at: float | None = None) -> Outside:
     """What is to be told beside what the database knows."""
-    # One of them writes the textfile by itself: imported above, the two would need each other.
-    from healtharchive.steward.reconcilers import reconcilers
-
-    return Outside(
-        deploy_lock_age_seconds=means.deploy_lock_age_seconds(),
-        paces={each.name: each.every_seconds() for each in reconcilers(means)},
-        written_at=written_at,
-    )
+    return Outside(deploy_lock_age_seconds=means.deploy_lock_age_seconds(), written_at=written_at)
 
 
 def exposition(
@@ -86,7 +78,7 @@ def values(found: Standing, held: Collection[str], settings: Settings, outside: 
     return {
         **metrics_jobs.values(found, settings.stall_seconds),
         **metrics_storage.values(found, held),
-        **metrics_operation.values(found, settings, outside.paces, outside.deploy_lock_age_seconds),
+        **metrics_operation.values(found, settings, outside.deploy_lock_age_seconds),
     }
 
 

@@ -104,7 +104,6 @@ DECLARED = (
 def values(
     found: Standing,
     settings: Settings,
-    paces: Mapping[str, float],
     deploy_lock_age_seconds: float | None,
 ) -> Values:
     """What is to be told of each."""
@@ -125,7 +124,9 @@ def values(
         ROUNDS: [((each.name,), each.rounds) for each in rounds],
         FAILURES: [((each.name,), each.failures) for each in rounds],
         ENDED: moments((each.name, each.ended_at) for each in rounds),
-        PACE: [((name,), seconds) for name, seconds in paces.items()],
+        PACE: [
+            ((each.name,), each.every_seconds) for each in rounds if each.every_seconds is not None
+        ],
         ALERTS: [(key, count) for key, count in operation.alerts.items()],
         ACTIONS: _actions(operation.actions),
         RECOVERIES: [

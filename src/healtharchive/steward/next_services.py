@@ -15,6 +15,7 @@ from healtharchive.steward.moments import moment, span
 from healtharchive.steward.next_rounds import steward_lives
 from healtharchive.work.census import UNITS
 
+MISSED = timedelta(days=1)  # pages that are down for longer are not started any more
 SYSTEMD_SECONDS = 5.0  # after which a unit that failed is started again
 
 
@@ -112,6 +113,11 @@ def _started_again(
     if service.refused:
         return f"nobody declared a pause, but the steward does not start it: {service.refused}."
     down_since = process.stopped_at or process.beat_at
+    if service.service == Service.SERVE and not owed:
+        if not process.unit.endswith(UNITS[0]):
+            return f"nothing: the steward starts pages of systemd's only; start it: `{start}`."
+        if now - down_since > MISSED:
+            return f"nothing: pages that are down for a day are not missed; start it: `{start}`."
     due = due_at(owed[0], settings) if owed else down_since + _repaid(settings)
     when = f"at {moment(due, now)}" if due > now else "now"
     return f"nobody declared a pause: the steward starts it again {when}."
@@ -168,13 +174,16 @@ def after_owed(found: Found, condition: Condition, settings: Settings) -> NextSt
 def after_pause(found: Found, condition: Condition, settings: Settings) -> NextStep:
     """Of a pause that an operator declared."""
     number = found.evidence.get("hold")
-    holds = condition.services[found.subject_id].holds
-    until = next((each.until for each in holds if each.id == number), None)
+    service = condition.services[found.subject_id]
+    until = next((each.until for each in service.holds if each.id == number), None)
     by_itself = "nothing: a declared pause is respected by everything automatic."
     if until is not None:
-        by_itself = (
-            f"the pause ends at {moment(until, condition.now)}, and the steward starts the worker."
-        )
+        then = "the steward starts the worker"
+        if service.living:
+            then = "jobs are claimed again"
+        elif not steward_lives(condition):
+            then = "nobody starts the worker: no steward is running"
+        by_itself = f"the pause ends at {moment(until, condition.now)}, and {then}."
     return NextStep(by_itself, "end the pause, or say until when it is still needed.")
 
 

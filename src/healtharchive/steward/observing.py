@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -17,7 +16,7 @@ from healtharchive.model.database import Database
 from healtharchive.model.expiries import expiries
 from healtharchive.model.jobs import count_jobs
 from healtharchive.model.restore_tests import restore_tests
-from healtharchive.model.rounds import Round, list_rounds
+from healtharchive.model.rounds import list_rounds
 from healtharchive.model.services import Process, Service, last_stopped, open_holds, processes
 from healtharchive.model.standing_operation import RUN
 from healtharchive.model.targets import list_targets
@@ -33,7 +32,6 @@ from healtharchive.steward.condition import (
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.observing_jobs import failed_now, running_now, waiting_now
 from healtharchive.steward.observing_storage import spool_now, target_now
-from healtharchive.steward.rules_services import LEAST_SILENCE_SECONDS
 from healtharchive.work.census import told_apart
 from healtharchive.work.stopping import Stop
 
@@ -52,7 +50,6 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
         targets = list_targets(connection)
         reports, reports_since = asked.open_reports(connection)
         drift = _drift(connection)
-        rounds = tuple(list_rounds(connection))
         return Condition(
             now=now,
             services={each: service_now(connection, each, now, settings) for each in Service},
@@ -67,7 +64,7 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
             lost_segments=tuple(asked.lost_segments(connection, MOST_LOST)),
             unindexed_since=_unindexed(connection),
             uncompared_since=asked.oldest_uncompared(connection),
-            rounds=rounds,
+            rounds=tuple(list_rounds(connection)),
             actions=asked.last_actions(connection, MOST_ACTIONS),
             alerts=_alerts(connection),
             backup=_backup(connection),
@@ -78,19 +75,7 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
             runs=_runs(connection, now, settings),
             drift_names=tuple(each.subject_id for each in drift),
             deploy_lock_age_seconds=means.deploy_lock_age_seconds(),
-            paces=_paces(means, rounds, now),
         )
-
-
-def _paces(means: StewardMeans, rounds: Sequence[Round], now: datetime) -> Mapping[str, float]:
-    """The paces, where a round is so old that one of them tells whether another is missed."""
-    silence = timedelta(seconds=LEAST_SILENCE_SECONDS)
-    if not any(each.ended_at is not None and now - each.ended_at > silence for each in rounds):
-        return {}  # `status` is not made to load every reconciler for nothing
-    # The reconciler of the alerts looks by itself: imported above, the two would need each other.
-    from healtharchive.steward.reconcilers import reconcilers
-
-    return {each.name: each.every_seconds() for each in reconcilers(means)}
 
 
 # -- processes -----------------------------------------------------------------------------

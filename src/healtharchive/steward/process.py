@@ -13,7 +13,7 @@ from healtharchive.model.actions import APPLIED, FAILED
 from healtharchive.model.clock import Clock
 from healtharchive.model.database import Database
 from healtharchive.model.errors import HealthArchiveError
-from healtharchive.model.rounds import note_round
+from healtharchive.model.rounds import forget_rounds, list_rounds, note_round
 from healtharchive.model.states import TargetState
 from healtharchive.model.target import TargetKind
 from healtharchive.model.targets import Target, list_targets
@@ -164,6 +164,7 @@ class Steward:
                         connection,
                         reconciler.name,
                         seconds=round(now - began, 3),
+                        every_seconds=reconciler.every_seconds(),
                         rounds=noted.rounds,
                         applied=applied,
                         error=error,
@@ -171,11 +172,21 @@ class Steward:
                 self._pace[reconciler.name] = RoundsNoted(now, 0, bool(error))
 
     def _declare(self) -> None:
+        self._forget_others()
         try:
             self._storage.declare()
         except HealthArchiveError as error:
             # A file that somebody is editing: what was declared before stays.
             logger.error("%s", error)
+
+    def _forget_others(self) -> None:
+        """What a version before this one looked after must not count as neglected."""
+        ours = {each.name for each in self._reconcilers}
+        with self.means.database.read() as connection:
+            others = {each.name for each in list_rounds(connection)} - ours
+        if others:
+            with self.means.database.begin() as connection:
+                forget_rounds(connection, ours)
 
     def _targets(self) -> list[tuple[Target, bool]]:
         """Every target, and whether it is to be looked at often: it or a hot path on it is sick."""

@@ -9,6 +9,7 @@ from healtharchive.steward.drift import Drift
 from healtharchive.steward.editions import Editions
 from healtharchive.steward.expiry import Expiries
 from healtharchive.steward.heartbeat import Heartbeat
+from healtharchive.steward.index_format import IndexFormat
 from healtharchive.steward.keeping import Keeping
 from healtharchive.steward.lagging import Lagging
 from healtharchive.steward.leases import Leases
@@ -36,6 +37,7 @@ def reconcilers(means: StewardMeans) -> list[Reconciler]:
         Spool(means),
         Backups(means),
         Lagging(means),
+        IndexFormat(means),
         Drift(means),
         Expiries(means),
         Retention(means),

@@ -66,6 +66,7 @@ def plan(observed: Observed, state_dir: Path) -> list[Step]:
             f"{each.rows} {WORDS[each.kind]} of {each.month} are from before "
             f"{observed.cutoff:%Y-%m-%d}, and nothing asks for them",
             evidence={"rows": each.rows, "file": str(file_of(state_dir, each.name))},
+            quiet=True,  # the child tells of it, together with the first rows that it deletes
         )
         for each in observed.due
     ]

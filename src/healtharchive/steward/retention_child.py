@@ -15,9 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from healtharchive.model import retention
 from healtharchive.model.database import Database
 from healtharchive.model.errors import SetupError
+from healtharchive.model.journal import this_process
 from healtharchive.model.retention import MOST_IDS, Month
 from healtharchive.settings import load
 from healtharchive.steward.delegating import Tell, serve_one
@@ -87,11 +90,18 @@ def _delete(order: RetireOrder, database: Database, ids: list[int], tell: Tell) 
     for first in range(0, len(ids), MOST_IDS):
         began = time.monotonic()
         with database.begin() as connection:
+            if first == 0:  # at once: whoever is killed after it has told where they are
+                _tell_where(order, database, connection, len(ids))
             part = ids[first : first + MOST_IDS]
             gone += retention.retire(connection, order.kind, cutoff, part)
         tell(f"deleted {gone} rows")
         time.sleep(time.monotonic() - began)
     return gone
+
+
+def _tell_where(order: RetireOrder, database: Database, connection: Connection, rows: int) -> None:
+    month, actor = Month.named(order.month), this_process()
+    retention.note_retired(database, connection, order.kind, month, rows, order.file, actor=actor)
 
 
 @contextmanager

@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from healtharchive.model.errors import SetupError
+from healtharchive.model.retention import RetiredFile
 
 DIRECTORY = "retired"  # below state_dir
 END = ".jsonl.gz"
@@ -29,6 +30,20 @@ PIECE_BYTES = 1 << 20
 def file_of(state_dir: Path, name: str) -> Path:
     """Where the rows of a kind and month are, by a name such as events-2024-03."""
     return state_dir / DIRECTORY / f"{name}{END}"
+
+
+def where(files: Sequence[RetiredFile]) -> str:
+    """Where the events are that the database has no more, as a sentence; empty without any."""
+    if not files:
+        return ""
+    hosts = dict.fromkeys(each.host for each in files)
+    places = []
+    for host in hosts:
+        paths = [each.path for each in files if each.host == host]
+        most = f" to {paths[-1]}" if len(paths) > 1 else ""
+        places.append(f"{paths[0]}{most} on {host}")
+    listed = " and ".join(places)
+    return f"Older events that nothing asks for any more are in {listed}; read them with `zcat`."
 
 
 @contextmanager
@@ -59,6 +74,18 @@ def add(path: Path, lines: Iterable[bytes]) -> int:
     """
     known = set(digests_in(path))
     part = path.with_name(path.name + PART)
+    try:
+        added = _write(part, path, lines, known)
+        if added:
+            os.rename(part, path)
+    finally:
+        part.unlink(missing_ok=True)  # also where the disk is full: it needs the room
+    _sync_directory(path.parent)
+    return added
+
+
+def _write(part: Path, path: Path, lines: Iterable[bytes], known: set[bytes]) -> int:
+    """What is in the file, and those lines that are not known, durable; how many those are."""
     added = 0
     with open(part, "wb", opener=_private) as file:
         _copy(path, file)
@@ -71,11 +98,6 @@ def add(path: Path, lines: Iterable[bytes]) -> int:
                     added += 1
         file.flush()
         os.fsync(file.fileno())
-    if added:
-        os.rename(part, path)
-    else:
-        part.unlink()
-    _sync_directory(path.parent)
     return added
 
 

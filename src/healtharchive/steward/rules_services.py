@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from healtharchive.model.rounds import Round
 from healtharchive.model.services import Hold, HoldKind, Service
 from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import AlertRule, Found
@@ -71,7 +72,7 @@ def _reconciler_failing(condition: Condition, settings: Settings) -> Iterator[Fo
                 command=f"healtharchive steward run {each.name} --dry-run",
             )
             continue
-        silent = _silent_since(condition, each.name, each.ended_at)
+        silent = _silent_since(condition, each)
         if silent is not None:
             yield Found(
                 "reconciler",
@@ -83,14 +84,14 @@ def _reconciler_failing(condition: Condition, settings: Settings) -> Iterator[Fo
             )
 
 
-def _silent_since(condition: Condition, name: str, ended_at: datetime | None) -> datetime | None:
+def _silent_since(condition: Condition, last: Round) -> datetime | None:
     """When its last round ended, if a living steward should have made another long ago."""
     stewards = condition.services[Service.STEWARD].living
-    if name not in condition.paces or ended_at is None or not stewards:
+    if last.every_seconds is None or last.ended_at is None or not stewards:
         return None
-    patience = max(condition.paces[name] * MISSED_ROUNDS, LEAST_SILENCE_SECONDS)
-    began = max(ended_at, min(each.started_at for each in stewards))
-    return ended_at if condition.now - began > timedelta(seconds=patience) else None
+    patience = max(last.every_seconds * MISSED_ROUNDS, LEAST_SILENCE_SECONDS)
+    began = max(last.ended_at, min(each.started_at for each in stewards))
+    return last.ended_at if condition.now - began > timedelta(seconds=patience) else None
 
 
 # -- workers and pages ---------------------------------------------------------------------

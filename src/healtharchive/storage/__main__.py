@@ -184,7 +184,7 @@ def _check(
 ) -> None:
     for expected in work.expected:
         throttle(0)
-        with _one(expected.name, say, spared=(errno.EIO,)):
+        with _one(expected.name, say, spared=(errno.EIO, errno.EACCES, errno.EPERM)):
             watch = _telling(expected.name, throttle, say)
             finding, reason = check_one(place, expected, watch)
             if finding == "gone":
@@ -239,7 +239,7 @@ def _one(name: str, say: Say, spared: tuple[int, ...] = ()) -> Iterator[None]:
     """One name's work: its failure is told.
 
     The rest is tried too when only this file is to blame; `spared` errnos are a file's as well
-    (a bad sector under one file).
+    (a bad sector under one file, one that belongs to somebody else).
     """
     try:
         yield

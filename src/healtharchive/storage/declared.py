@@ -11,6 +11,7 @@ from healtharchive.model.declarations import Declared
 from healtharchive.model.target import SPOOL, TargetDefinition, TargetKind
 
 HEADER = re.compile(r"\s*\[\[\s*target\s*\]\]")
+NOUN = "targets file"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 OBJECT_SCHEMES = ("sftp://", "s3://")
 
@@ -25,9 +26,17 @@ def load_targets(path: Path) -> tuple[TargetDefinition, ...]:
 
     BadInput names the file, the line and the reason.
     """
-    if not path.exists():
-        return ()
-    file = declarations.read("targets file", path)
+    return targets_in(path, targets_text(path))
+
+
+def targets_text(path: Path) -> str:
+    """The text of a targets file, empty when there is no such file."""
+    return declarations.read_text(NOUN, path) if path.exists() else ""
+
+
+def targets_in(path: Path, text: str) -> tuple[TargetDefinition, ...]:
+    """The targets that the text of a file declares; BadInput as before."""
+    file = declarations.parse(NOUN, path, text)
     for name in file.table:
         if name != "target":
             raise file.bad(file.line_of([name]), f"there is no setting '{name}'")
@@ -77,6 +86,8 @@ def _objection(definition: TargetDefinition) -> str:
         return f"the root of an object target begins with {' or '.join(OBJECT_SCHEMES)}"
     if kind is not TargetKind.OBJECT and not root.startswith("/"):
         return "its root must be an absolute directory"
+    if not root.isprintable():
+        return "its root has a character that cannot be printed"  # it comes to stand in unit files
     if kind is TargetKind.BIND and not (definition.parent and definition.backing):
         return "a bind names its parent and the backing directory on it"
     if definition.mount_command and definition.unit:

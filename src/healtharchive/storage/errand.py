@@ -73,8 +73,7 @@ def abandon(process: subprocess.Popen[bytes]) -> bool:
     Who drops the last reference to such a process leaves it to `subprocess`, which reaps it when
     the next child is started.
     """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process.pid)
     if process.stdout is not None:
         process.stdout.close()
     if process.stdin is not None:
@@ -85,3 +84,32 @@ def abandon(process: subprocess.Popen[bytes]) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def _kill(pid: int) -> None:
+    """Kill a session by its first process, also one that has become another user since.
+
+    Root without CAP_KILL, as the mounter is, may not; whoever may become that user still may.
+    """
+    try:
+        os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)  # the call before is content when it may kill one of many
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        kill = ["sh", "-c", f"kill -s KILL -- -{pid}"]
+        killer = subprocess.Popen(
+            ["setpriv", f"--reuid={_user_of(pid)}", "--clear-groups", *kill],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            killer.wait(REAP_SECONDS)
+
+
+def _user_of(pid: int) -> int:
+    """The user of a child that nobody has waited for: it cannot be gone."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Uid:"))

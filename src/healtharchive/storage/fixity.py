@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from healtharchive.model.shipments import Expected, Wanted
 from healtharchive.storage.places import Place, Watch, digest
@@ -41,31 +43,56 @@ def fetch_one(place: Place, wanted: Wanted, throttle: Watch) -> None:
     if wanted.make_directory:
         with local_file(str(fresh)):
             destination.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _copy(place, wanted, fresh, throttle)
-        with local_file(str(destination)):
-            os.rename(fresh, destination)
-            _sync_directory(destination.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise
-
-
-def _copy(place: Place, wanted: Wanted, fresh: Path, throttle: Watch) -> None:
-    seen, size = hashlib.sha256(), 0
     with local_file(str(fresh)):
-        file = open(fresh, "wb")  # noqa: SIM115 (closed by the next block)
+        file = _alone_in(fresh)
     with file:
-        for piece in place.read(wanted.name, fresh=True):
-            throttle(len(piece))
-            seen.update(piece)
-            size += len(piece)
-            with local_file(str(fresh)):
-                file.write(piece)
-        with local_file(str(fresh)):
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            _copy(place, wanted, file, throttle)
+            with local_file(str(destination)):
+                os.rename(fresh, destination)
+                _sync_directory(destination.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise
+
+
+def _alone_in(fresh: Path) -> BinaryIO:
+    """The empty file, ours as long as it is open. BlockingIOError while another process has it.
+
+    A target that hung may give after all, while another one is asked: two that write to one file
+    would leave what neither of them checked.
+    """
+    file = open(fresh, "ab")  # noqa: SIM115 (the caller closes it)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_named(file, fresh):
+            raise BlockingIOError(errno.EAGAIN, "another process has just fetched it", str(fresh))
+        file.truncate(0)  # what one that was killed has left
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _is_named(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _copy(place: Place, wanted: Wanted, file: BinaryIO, throttle: Watch) -> None:
+    seen, size = hashlib.sha256(), 0
+    for piece in place.read(wanted.name, fresh=True):
+        throttle(len(piece))
+        seen.update(piece)
+        size += len(piece)
+        with local_file(file.name):
+            file.write(piece)
+    with local_file(file.name):
+        file.flush()
+        os.fsync(file.fileno())
     if (seen.hexdigest(), size) != (wanted.sha256, wanted.size_bytes):
         what = f"{size} bytes with SHA-256 {seen.hexdigest()} instead of {wanted.sha256}"
         raise Differs(wanted.name, what)

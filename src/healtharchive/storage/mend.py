@@ -4,6 +4,7 @@ Run as a script: `python -I -S mend.py ORDER`, ORDER being JSON with a `verb`. I
 its parent does not.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -14,6 +15,7 @@ from collections.abc import Callable
 MNT_DETACH = 2  # umount2(2): it is gone from the tree at once, also with open files
 UMOUNT_NOFOLLOW = 8
 MS_BIND = 4096  # mount(2)
+HELD = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def unmount(path: str) -> None:
@@ -30,11 +32,16 @@ def abort(file: str) -> None:
 
 
 def prepare(path: str) -> None:
-    """Make the directory that something is to be mounted on; ENOTEMPTY if that would hide files.
+    """Make the directory that something is to be mounted on; ENOTEMPTY if that would hide files."""
+    os.close(_held(path, make=True))
+    hides_nothing(path)
+
+
+def hides_nothing(path: str) -> None:
+    """ENOTEMPTY if a mount at the path would hide files; a directory that is not there has none.
 
     Empty directories below it hide nothing: a crawl that lost its mount leaves such behind.
     """
-    os.makedirs(path, exist_ok=True)
     for directory, _, files in os.walk(path):
         if files:
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), directory)
@@ -45,9 +52,9 @@ def bind(backing: str, path: str) -> None:
 
     EACCES where this user could not make files: no mount of his hides what is another's.
     """
-    os.makedirs(backing, exist_ok=True)
+    source = f"/proc/self/fd/{_held(backing, make=True)}"
     prepare(path)
-    source, place = (f"/proc/self/fd/{_held(each)}" for each in (backing, path))
+    place = f"/proc/self/fd/{_held(path)}"
     if not os.access(place, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
     _call("mount", os.fsencode(source), os.fsencode(place), None, MS_BIND, None)
@@ -62,18 +69,32 @@ def identify(root: str, target: str, identity: str) -> None:
     write_identity(root, target, identity)
 
 
-def _held(path: str) -> int:
+def _held(path: str, *, make: bool = False) -> int:
     """A handle on a directory that no symbolic link leads to, ENOTDIR where one would.
 
-    What is checked is then what is mounted on, whoever else may rename things meanwhile.
+    What is checked is then what is mounted on, whoever else may rename things meanwhile. With
+    `make`, what is missing is made.
     """
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
-    handle = os.open("/", flags)
+    handle = os.open("/", HELD)
     for part in os.path.normpath(path).split("/")[1:]:
         if part:
-            above, handle = handle, os.open(part, flags, dir_fd=handle)
+            above, handle = handle, _entered(handle, part, path, make=make)
             os.close(above)
     return handle
+
+
+def _entered(above: int, name: str, path: str, *, make: bool) -> int:
+    try:
+        return os.open(name, HELD, dir_fd=above)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except NotADirectoryError:
+        sentence = f"'{name}' is a symbolic link or a file, where a directory should be"
+        raise OSError(errno.ENOTDIR, sentence, path) from None
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=above)
+    return _entered(above, name, path, make=False)
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -87,6 +108,7 @@ def _call(name: str, *arguments: object) -> None:
 VERBS: dict[str, Callable[..., None]] = {
     "unmount": unmount,
     "prepare": prepare,
+    "hides_nothing": hides_nothing,
     "bind": bind,
     "abort": abort,
     "identify": identify,

@@ -14,12 +14,11 @@ from pathlib import Path, PurePosixPath
 
 from healtharchive.model.errors import BadInput
 from healtharchive.model.target import TargetDefinition, TargetKind
-from healtharchive.storage.mountinfo import backing_path
+from healtharchive.storage.mountinfo import MOUNTED, backing_path
 
 ORDER_BYTES = 1024
 # jobs_root/SOURCE/DIRECTORY, as jobs are laid out: two names, neither hidden nor a way up.
 JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}/[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
-MOUNTED = (TargetKind.MOUNT, TargetKind.BIND)
 
 
 class Verb(StrEnum):

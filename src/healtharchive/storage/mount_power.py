@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,11 +15,13 @@ from healtharchive.model.target import TargetDefinition
 from healtharchive.storage import mounting
 from healtharchive.storage.mount_orders import Order, Verb, order_for, to_line
 from healtharchive.storage.mount_process import end_mount_process
+from healtharchive.storage.mountinfo import mount_at, objection, read_mounts
 from healtharchive.storage.mounting import Step
 
 STATUS = Path("/proc/self/status")
 CAP_SYS_ADMIN = 21  # capabilities(7)
 ANSWER_BYTES = 65_536
+SOCKET_UNIT = "healtharchive-mounter.socket"
 MARGIN_SECONDS = 20.0  # beyond what a mount may take: a start under load, and the steps around it
 
 
@@ -67,10 +69,13 @@ class Asked:
     mount_seconds: float
 
     def mount(self, definition: TargetDefinition, parent: TargetDefinition | None) -> Step:
-        return self._ask(order_for(Verb.MOUNT, definition, parent, self.jobs_root), definition)
+        step = self._ask(order_for(Verb.MOUNT, definition, parent, self.jobs_root), definition)
+        return _unless(step, objection(definition, read_mounts(), parent))
 
     def unmount(self, definition: TargetDefinition, parent: TargetDefinition | None) -> Step:
-        return self._ask(order_for(Verb.UNMOUNT, definition, parent, self.jobs_root), definition)
+        step = self._ask(order_for(Verb.UNMOUNT, definition, parent, self.jobs_root), definition)
+        left = mount_at(read_mounts(), definition.root)
+        return _unless(step, f"still mounted: {left}" if left else "")
 
     def abort(self, definition: TargetDefinition, device: str) -> Step:
         return self._ask(Order(Verb.ABORT, definition.name), definition)
@@ -87,11 +92,15 @@ class Asked:
             if "refused" in said:
                 return Step(order.verb, definition.root, False, str(said["refused"]))
             return Step(**said)
-        except (OSError, ValueError, TypeError) as error:
-            detail = (
-                f"the mounter does not answer ({error}): `journalctl -u 'healtharchive-mounter*'`"
-            )
-            return Step(order.verb, definition.root, False, detail, time.monotonic() - began)
+        except OSError as error:
+            reason = f"{self.socket}: {error.strerror or error}"
+        except (ValueError, TypeError):
+            reason = "it ended before it had said how it went"
+        detail = (
+            f"the mounter does not answer ({reason}): `systemctl start {SOCKET_UNIT}`, then "
+            "`journalctl -u 'healtharchive-mounter*'`"
+        )
+        return Step(order.verb, definition.root, False, detail, time.monotonic() - began)
 
     def _exchange(self, line: bytes) -> bytes:
         ends_at = time.monotonic() + self.mount_seconds + MARGIN_SECONDS
@@ -110,16 +119,37 @@ class Asked:
 
 
 def mounter_here(path: Path, *, jobs_root: Path, mount_seconds: float) -> Direct | Asked:
-    """Who mounts on this machine for this process: the mounter only where we cannot ourselves."""
-    if not _may_mount() and os.access(path, os.W_OK):
+    """Who mounts on this machine for this process: the mounter only where we cannot ourselves.
+
+    Who may gain no privilege cannot, not even by `fusermount3`: a mounter that is not there is then
+    what is to be told, and not what came of trying.
+    """
+    status = STATUS.read_text()
+    if not _may_mount(status) and (_may_not_gain(status) or os.access(path, os.W_OK)):
         return Asked(path, jobs_root, mount_seconds)
     return Direct(mount_seconds)
 
 
-def _may_mount() -> bool:
+def _may_mount(status: str) -> bool:
     """Whether the kernel lets this process mount. Root need not have that power, in a service."""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", STATUS.read_text(), re.MULTILINE)
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return found is not None and bool(int(found[1], 16) >> CAP_SYS_ADMIN & 1)
+
+
+def _may_not_gain(status: str) -> bool:
+    return re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE) is not None
+
+
+def _unless(step: Step, wrong: str) -> Step:
+    """The step, failed where it was done and we see something else: root may know another target
+    by this name, or what is mounted there is not seen here."""
+    if not step.ok or not wrong:
+        return step
+    cure = "`healtharchive install` as root makes a changed targets file known to the mounter"
+    detail = (
+        f"{step.detail}, says the mounter; but {wrong}: {cure}, and `healtharchive doctor` says"
+    )
+    return replace(step, ok=False, detail=f"{detail} whether mounts are seen here")
 
 
 def _is_ours(pid: int) -> bool:

@@ -51,7 +51,10 @@ def mount_process(mounts: Sequence[Mount], definition: TargetDefinition) -> int 
 
     The youngest, if a lazily unmounted one is still there beside it.
     """
-    names = {name[:COMM_CHARACTERS] for name in programs(mounts, definition)}
+    # mount(8) starts it by such a name, for a unit or a line of /etc/fstab.
+    helpers = ("", "mount.", "mount.fuse.")
+    named = programs(mounts, definition)
+    names = {f"{helper}{name}"[:COMM_CHARACTERS] for name in named for helper in helpers}
     found = [
         facts
         for pid in _processes()

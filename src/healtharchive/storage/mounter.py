@@ -64,6 +64,8 @@ def read_order(connection: socket.socket, seconds: float = ORDER_SECONDS) -> byt
             more = connection.recv(ORDER_BYTES + 1 - len(line))
         except TimeoutError:
             raise BadInput(f"No order came within {seconds:g} s.") from None
+        except OSError as error:
+            raise BadInput(f"No order came: {error.strerror}.") from error
         if not more:
             break
         line += more
@@ -103,9 +105,7 @@ def powers_for(user: str) -> Powers:
 
 def do(task: Task, user: str, deadline_seconds: float) -> Step:
     """Carry a task out; what was done."""
-    definition = task.definition
-    # What a unit mounts is root's: only root may touch it.
-    powers = OWN if definition.unit else powers_for(user)
+    definition, powers = task.definition, powers_for(user)
     if task.verb is Verb.MOUNT:
         return mounting.mount(definition, deadline_seconds, parent=task.parent, powers=powers)
     if task.verb is Verb.UNMOUNT:
@@ -116,7 +116,8 @@ def do(task: Task, user: str, deadline_seconds: float) -> Step:
         if at is None or not at.is_fuse:
             detail = "nothing to do: no FUSE mount is there"
             return Step("abort connection", definition.root, True, detail)
-        return mounting.abort_connection(at.device, powers=powers)
+        # A connection is of whoever made the mount: of root, where a unit did.
+        return mounting.abort_connection(at.device, powers=OWN if definition.unit else powers)
     pid = mount_process(mounts, definition)
     if pid is None:
         return Step("end process", definition.root, True, "nothing to do: no process serves it")
@@ -139,7 +140,9 @@ def answer(
         return _line({"refused": str(error)})
     outcome = "done" if step.ok else "failed"
     asked = f"{order.verb} {order.target} {order.job}".strip()
-    print(f"{asked} for process {peer.pid}, user {peer.uid}: {outcome}, {step.detail}", flush=True)
+    # What a mount's own command has said is the user's: it shall make no line of its own.
+    said = ascii(" ".join(step.detail.split()))
+    print(f"{asked} for process {peer.pid}, user {peer.uid}: {outcome}, {said}", flush=True)
     return _line(asdict(step))
 
 
@@ -164,7 +167,10 @@ def main() -> int:
             traceback.print_exc()
             said = _line({"refused": f"A bug in the mounter: {type(error).__name__}: {error}."})
         connection.settimeout(ORDER_SECONDS)
-        connection.sendall(said)
+        try:
+            connection.sendall(said)
+        except OSError as error:
+            print(f"nobody waits for the answer any more: {error.strerror}", flush=True)
     return 0
 
 

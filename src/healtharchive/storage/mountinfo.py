@@ -14,6 +14,7 @@ from healtharchive.model.target import TargetDefinition, TargetKind
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 CONNECTIONS = Path("/sys/fs/fuse/connections")
+MOUNTED = (TargetKind.MOUNT, TargetKind.BIND)
 OCTAL = re.compile(rb"\\([0-7]{3})")
 FUSECTL_SECONDS = 5.0
 
@@ -134,7 +135,7 @@ def objection(
     parent: TargetDefinition | None = None,
 ) -> str:
     """Why what is mounted at the target's root is not what was declared; empty when it is."""
-    if definition.kind not in (TargetKind.MOUNT, TargetKind.BIND):
+    if definition.kind not in MOUNTED:
         return ""
     root = definition.root
     at = mount_at(mounts, root)
@@ -150,7 +151,7 @@ def objection(
     backing = backing_path(definition, parent)
     base = covering(mounts, backing)
     mounted = base is not None and parent is not None and _contains(parent.root, base.point)
-    if parent is not None and parent.kind is TargetKind.MOUNT and not mounted:
+    if parent is not None and parent.kind in MOUNTED and not mounted:
         # Bound from the root disk while its parent was away, it would agree with the root disk.
         return f"{parent.root}, which {root} is a part of, is not mounted"
     if base is None or not same_source(at, base, "/", backing):

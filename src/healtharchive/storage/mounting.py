@@ -19,6 +19,7 @@ from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.storage import errand
 from healtharchive.storage.inspection import inspect_path
 from healtharchive.storage.mountinfo import (
+    MOUNTED,
     Mount,
     backing_path,
     below,
@@ -179,7 +180,7 @@ def mount(
     root = definition.root
     if definition.kind is TargetKind.BIND:
         backing = backing_path(definition, parent)
-        base = parent.root if parent is not None and parent.kind is TargetKind.MOUNT else ""
+        base = parent.root if parent is not None and parent.kind in MOUNTED else ""
         return bind(backing, root, base=base, deadline_seconds=deadline_seconds, powers=powers)
     began = time.monotonic()
     at = mount_at(read_mounts(), root)
@@ -190,7 +191,9 @@ def mount(
     command = _mount_command(definition, powers)
     if not command:
         return Step("mount", root, False, "nobody said how it is mounted")
-    step, number = _mend("prepare", root, deadline_seconds, powers, path=root)
+    # Where a unit mounts, systemd makes the directory, as root.
+    verb = "hides_nothing" if definition.unit else "prepare"
+    step, number = _mend(verb, root, deadline_seconds, powers, path=root)
     if not step.ok:
         return replace(_refusal(step, number), what="mount")
     left = deadline_seconds - (time.monotonic() - began)

@@ -1,7 +1,8 @@
-"""Content decoding: taking gzip, deflate and br off a body, as far as it can be done."""
+"""Content decoding: taking gzip, deflate, br and zstd off a body, as far as it can be done."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
@@ -15,17 +16,28 @@ LIMIT_BYTES = 50_000_000
 STEP_BYTES = 1 << 16
 PIECE_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZLIB_WBITS = 15
 RAW_WBITS = -15
 DEFLATE_METHOD = 8
+# Codings that nothing here takes off. Any other name is a mistake ("utf-8", "none") that browsers
+# pass over: what is below it is plain.
+OPAQUE = (
+    "aes128gcm", "bzip2", "compress", "dcb", "dcz", "exi", "lzma", "pack200-gzip", "sdch",
+    "x-bzip2", "x-compress", "xz",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a body decodes to; `problem` says why that is not all of it, "" when it is."""
+    """What a body decodes to; `problem` says why that is not all of it, "" when it is.
+
+    `opaque`: a coding is still on it, so that nobody can read it.
+    """
 
     data: bytes
     problem: str = ""
+    opaque: bool = False
 
 
 class _Broken(Exception):
@@ -42,17 +54,19 @@ def decode_content(body: bytes, encodings: str, limit_bytes: int = LIMIT_BYTES) 
     for coding in reversed(encodings.lower().split(",")):
         decoded = _without(coding.strip(), decoded, limit_bytes)
     if len(decoded.data) > limit_bytes:
-        return Decoded(decoded.data[:limit_bytes], f"longer than {limit_bytes} bytes")
+        problem = f"longer than {limit_bytes} bytes"
+        return Decoded(decoded.data[:limit_bytes], problem, decoded.opaque)
     return decoded
 
 
 def _without(coding: str, before: Decoded, limit_bytes: int) -> Decoded:
     """One coding taken off; the first problem met is the one told."""
-    if coding in ("", "identity") or not before.data:
+    if coding in ("", "identity") or not before.data or before.opaque:
         return before
     decode = DECODERS.get(coding)
     if decode is None:
-        return Decoded(before.data, before.problem or f"unknown content coding {coding[:40]!r}")
+        problem = before.problem or f"unknown content coding {coding[:40]!r}"
+        return Decoded(before.data, problem, coding in OPAQUE)
     after = _collect(decode(before.data), limit_bytes)
     if after.problem and not after.data and not _looks_encoded(before.data, coding):
         # Servers that name a coding and send plain bytes: browsers of the time showed them.
@@ -75,6 +89,8 @@ def _collect(pieces: Iterator[bytes], limit_bytes: int) -> Decoded:
 
 
 def _looks_encoded(data: bytes, coding: str) -> bool:
+    if coding == "zstd":
+        return data.startswith(ZSTD_MAGIC)
     return "gzip" in coding and data.startswith(GZIP_MAGIC)
 
 
@@ -133,9 +149,22 @@ def _unbrotli(data: bytes) -> Iterator[bytes]:
         raise _Broken("cut off")
 
 
+def _unzstd(data: bytes) -> Iterator[bytes]:
+    """All frames one after another; one with a window above 128 MB is refused (RFC 8878 §3.1.1)."""
+    from fastwarc.stream_io import ZstdReader  # late: we do not ask for it, and few send it so
+
+    reader = ZstdReader(io.BytesIO(data))
+    try:
+        while piece := reader.read(PIECE_BYTES):
+            yield piece
+    except OSError as error:  # its word for bytes that are no whole frame
+        raise _Broken("cut off" if "incomplete" in str(error) else f"damaged ({error})") from None
+
+
 DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _deflate,
     "br": _unbrotli,
+    "zstd": _unzstd,
 }

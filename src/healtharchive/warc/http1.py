@@ -166,6 +166,8 @@ def body_of(head: HttpHead, method: str = "GET") -> Body:
         return NoBody()
     if head.chunked:
         return ChunkedBody()
+    if head.transfer_codings:
+        return ClosedBody()  # whatever length it names
     lengths = {
         each.strip() for value in head.headers.all("Content-Length") for each in value.split(",")
     }

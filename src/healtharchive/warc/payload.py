@@ -35,8 +35,16 @@ class HttpHead:
     @property
     def chunked(self) -> bool:
         """Whether the body after it is framed in chunks (RFC 9112 §6.1: the last coding)."""
-        codings = ",".join(self.headers.all("Transfer-Encoding"))
-        return codings.rpartition(",")[2].strip().lower() == "chunked"
+        return self.transfer_codings[-1:] == ("chunked",)
+
+    @property
+    def transfer_codings(self) -> tuple[str, ...]:
+        """The transfer codings in the order they were put on.
+
+        `identity` is none: RFC 2616 had it, and some servers say it beside a length that holds.
+        """
+        said = ",".join(self.headers.all("Transfer-Encoding")).lower().split(",")
+        return tuple(each.strip() for each in said if each.strip() not in ("", "identity"))
 
 
 def http_head(record: WarcRecord) -> HttpHead | None:

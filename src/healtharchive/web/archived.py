@@ -22,6 +22,7 @@ from healtharchive.model.holdings import (
     Holding,
     copies_of,
     get_holding,
+    nearest_answer,
     nearest_holding,
     payload_holding,
 )
@@ -35,7 +36,7 @@ from healtharchive.web.language import Language
 from healtharchive.web.limits import client_of, line_of, networks
 from healtharchive.web.memento import exact_id, memento_headers
 from healtharchive.web.moments import moment_of
-from healtharchive.web.original import memento_path, original_url
+from healtharchive.web.original import memento_path, original_url, url_in
 from healtharchive.web.outgoing import Sent
 from healtharchive.web.reading import Answer, Reading, ReadOrder, StorageUnavailable
 from healtharchive.web.trouble import Missing
@@ -111,12 +112,12 @@ def nearest_to(connection: Connection, timestamp: str, url: str) -> Holding:
     if moment is None:
         raise Missing("trouble.404.page")
     key = stored_key(url)
-    exact = exact_id(connection, key, timestamp)
+    exact = exact_id(connection, key, timestamp, url)
     if exact is not None:
         return found_holding(connection, exact)
     if len(timestamp) == 14:
         require_shown(connection, key, moment)  # no other capture stands in for it
-    holding = nearest_holding(connection, key, moment)
+    holding = nearest_holding(connection, key, moment, url)
     if holding is None:
         raise absent(connection, key, url)
     return holding
@@ -158,12 +159,29 @@ def _serve(request: Request, site: Site, holding: Holding) -> Response:
     reading = read(site, order, holding)
     if reading.answer.location:
         _exhaust(reading)
-        address = f"{reading.answer.location}?ui={order.language}"
-        response: Response = RedirectResponse(address, 302, headers=dict(ARCHIVED_HEADERS))
+        address = _onward(site, holding, reading.answer.location)
+        headed = f"{address}?ui={order.language}"
+        response: Response = RedirectResponse(headed, 302, headers=dict(ARCHIVED_HEADERS))
     else:
         response = send(request, site, reading, _filename(holding))
     response.headers.update(headers)
     return response
+
+
+def _onward(site: Site, holding: Holding, location: str) -> str:
+    """Where an archived redirect leads in the archive.
+
+    One that leads to the page itself (to https:, or after a cookie was set) leads to the nearest
+    capture of the page that is no redirect: another way would be a circle.
+    """
+    url = url_in(location)
+    if stored_key(url) != holding.url_key:
+        return location
+    with site.database.read() as connection:
+        found = nearest_answer(connection, holding.url_key, holding.captured_at)
+        if found is None:
+            raise absent(connection, holding.url_key, url)
+    return f"/at/{timestamp14(found.captured_at)}/{quote(found.url, safe='')}"
 
 
 def _not_modified(headers: Mapping[str, str]) -> Response:

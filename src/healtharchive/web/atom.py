@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -17,19 +18,33 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def atom(
-    visit: Visit, base: str, own: str, following: str, changes: Sequence[ListedChange]
-) -> bytes:
-    """The feed's document. `base` stands before each path; `following` is the next page's."""
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a feed is of. `base` stands before each of its addresses.
+
+    `page` shows the same to people, `following` is the next part's address or empty.
+    """
+
+    base: str
+    own: str
+    page: str
+    following: str
+    subject: str
+
+
+def atom(visit: Visit, feed_of: Feed, changes: Sequence[ListedChange]) -> bytes:
+    """The feed's document."""
+    base = feed_of.base
+    title = visit.say("changes.feed", site=visit.say("site.name"))
     feed = Element("feed", {"xmlns": ATOM, "xml:lang": str(visit.language)})
-    _text(feed, "id", base + own)
-    _text(feed, "title", visit.say("changes.feed", site=visit.say("site.name")))
+    _text(feed, "id", base + feed_of.own)
+    _text(feed, "title", f"{feed_of.subject} – {title}" if feed_of.subject else title)
     _text(feed, "updated", _moment(max((each.at for each in changes), default=LONG_AGO)))
     _text(SubElement(feed, "author"), "name", visit.say("site.name"))
-    _link(feed, "self", base + own, "application/atom+xml")
-    _link(feed, "alternate", f"{base}/{visit.language}/changes", "text/html")
-    if following:
-        _link(feed, "next", base + following, "application/atom+xml")
+    _link(feed, "self", base + feed_of.own, "application/atom+xml")
+    _link(feed, "alternate", base + feed_of.page, "text/html")
+    if feed_of.following:
+        _link(feed, "next", base + feed_of.following, "application/atom+xml")
     for each in changes:
         _entry(SubElement(feed, "entry"), visit, base, each)
     document: bytes = tostring(feed, encoding="utf-8", xml_declaration=True)

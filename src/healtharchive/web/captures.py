@@ -16,8 +16,9 @@ from healtharchive.model.holdings import (
 )
 from healtharchive.model.pictures import PictureKind, pictures_of
 from healtharchive.web.archived import found_holding
-from healtharchive.web.exhibit_kinds import is_framed
+from healtharchive.web.exhibit_kinds import has_words, is_framed
 from healtharchive.web.replay_place import installed
+from healtharchive.web.timeline import Found, found_by
 from healtharchive.web.visit import SiteDep, VisitDep
 
 router = APIRouter(include_in_schema=False)
@@ -73,6 +74,7 @@ def show(capture_id: int, visit: VisitDep, site: SiteDep) -> Response:
         # What an address in the archive may be is decided here: no javascript: in a link.
         live_url=holding.url if holding.url.startswith(("http://", "https://")) else "",
         redirects=holding.status_code in REDIRECTS,
+        comparable=found_by(holding.status_code) is Found.PAGE and has_words(holding.mime),
         framed=is_framed(holding.mime),
         replayable=is_framed(holding.mime) and site.replay is not None and installed(),
     )

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from healtharchive.model.changes import ListedChange, Place, Wish, list_changes
 from healtharchive.model.tables import BIGGEST_ID
 from healtharchive.warc.cdxj import stored_key
-from healtharchive.web.atom import atom, path_of
+from healtharchive.web.atom import Feed, atom, path_of
 from healtharchive.web.cdx_query import Asked
 from healtharchive.web.compare import weight_of
 from healtharchive.web.described import answers, query
@@ -90,15 +90,27 @@ def feed(visit: VisitDep, site: SiteDep) -> Response:
     asked = Asked(visit.request.query_params.multi_items())
     found = _found(site, _wish(asked))
     following = visit.link(after=found.next) if found.next else ""
-    body = atom(visit, base_of(visit.request), visit.link(), following, found.changes)
+    about = Feed(
+        base=base_of(visit.request),
+        own=visit.link(),
+        page=f"/{visit.language}/changes" + _query(visit, language="", after="", limit=""),
+        following=following,
+        subject=asked.text("url") or asked.text("source"),
+    )
+    body = atom(visit, about, found.changes)
     headers = {"Cache-Control": "no-cache", "Vary": "Accept-Language"}
     return Response(body, media_type="application/atom+xml", headers=headers)
 
 
 def _feed_link(visit: Visit) -> str:
-    return "/api/changes.atom" + visit.link(after="", order="", format="").removeprefix(
-        visit.request.url.path
-    )
+    language = str(visit.language)
+    return "/api/changes.atom" + _query(visit, after="", order="", format="", language=language)
+
+
+def _query(visit: Visit, **changes: str) -> str:
+    """The query of this address with some of it changed, and its question mark."""
+    _, mark, query = visit.link(**changes).partition("?")
+    return mark + query
 
 
 def _found(site: Site, wish: Wish) -> ChangeList:

@@ -12,6 +12,12 @@ SHOWN = ("image/", "font/", "audio/", "video/", "application/font", "application
 AS_TEXT = re.compile(r"text/|application/([\w.+-]+\+)?(json|xml|javascript|ecmascript)$")
 
 
+def has_words(media_type: str | None) -> bool:
+    """Whether its text can be compared with another's."""
+    kind = (media_type or "text/html").lower()
+    return kind in HTML or kind == "application/pdf" or bool(AS_TEXT.match(kind))
+
+
 def is_framed(media_type: str | None) -> bool:
     """Whether a browser shows it in the frame; the rest (a PDF) can only be downloaded there."""
     kind = (media_type or "text/html").lower()

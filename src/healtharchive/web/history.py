@@ -1,6 +1,7 @@
 """A page's history: its captures of a year in a calendar, and one after the other.
 
 /fr/history?url=https%3A%2F%2Fexample.org%2F&year=2026
+/fr/history?url=https%3A%2F%2Fexample.org%2F&with=12     what is capture 12 to be compared with?
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from healtharchive.model.history import captures_by_year, captures_of_year, last_success_before
+from healtharchive.model.holdings import Holding
 from healtharchive.model.tables import BIGGEST_ID
 from healtharchive.warc.cdxj import stored_key
 from healtharchive.web import enhanced
 from healtharchive.web.absence import absent
+from healtharchive.web.archived import found_holding
+from healtharchive.web.compare import LIVE
 from healtharchive.web.language import MONTHS
 from healtharchive.web.original import is_usable
 from healtharchive.web.timeline import Day, Entry, days_of, timeline
@@ -69,7 +73,10 @@ class Month:
 
 @router.get("/{language}/history")
 def show(visit: VisitDep, site: SiteDep) -> Response:
-    """A page's history: its `url`, the `year`, and `after` what the list goes on."""
+    """A page's history: its `url`, the `year`, and `after` what the list goes on.
+
+    `with` is the number of a capture that each of the others can be compared with.
+    """
     query = visit.request.query_params
     url = query.get("url", "").strip()
     if not is_usable(url):
@@ -82,6 +89,8 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
         year = _number(query, "year", max(years), LAST_YEAR)
         moments = captures_of_year(connection, key, year)
         before = last_success_before(connection, key, year)
+        chosen = _number(query, "with", 0, BIGGEST_ID)
+        beside = found_holding(connection, chosen) if chosen else None
     entries = timeline(moments, before)
     after = _place(query.get("after", ""))
     left = [each for each in entries if after is None or (each.captured_at, each.id) > after]
@@ -95,10 +104,10 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
         next=_written(page[-1]) if len(left) > len(page) else None,
         days=tuple(days_of(entries)),
     )
-    return _answer(visit, history)
+    return _answer(visit, history, beside)
 
 
-def _answer(visit: Visit, history: History) -> Response:
+def _answer(visit: Visit, history: History, chosen: Holding | None) -> Response:
     return enhanced.answer(
         visit,
         "history.html",
@@ -108,10 +117,27 @@ def _answer(visit: Visit, history: History) -> Response:
         by_day={(each.day.month, each.day.day): each for each in history.days},
         captures_of_year=sum(each.captures for each in history.days),
         year_link=lambda year: visit.link(year=str(year), after=""),
+        chosen=chosen,
+        pair_link=lambda each: _pair(visit, chosen, each) if chosen else "",
+        live_link=_live(visit, chosen),
+        unchosen_link=visit.link(**{"with": ""}),
         # With the year: the first capture of another one must not change what follows.
         next_link=visit.link(year=str(history.year), after=history.next) if history.next else "",
         first_link=visit.link(after="") if "after" in visit.request.query_params else "",
     )
+
+
+def _pair(visit: Visit, chosen: Holding, entry: Entry) -> str:
+    """Where two captures are compared, the older one first."""
+    pair = sorted((each.captured_at, each.id) for each in (chosen, entry))
+    return f"/{visit.language}/compare?from={pair[0][1]}&to={pair[1][1]}"
+
+
+def _live(visit: Visit, chosen: Holding | None) -> str:
+    """Where a capture is compared with the page of today; empty where that is switched off."""
+    if chosen is None or not visit.site.settings.live_every_seconds:
+        return ""
+    return f"/{visit.language}/compare?from={chosen.id}&to={LIVE}"
 
 
 def _number(query: Mapping[str, str], name: str, otherwise: int, most: int) -> int:

@@ -61,15 +61,15 @@ def timegate(url: PageUrl, request: Request, site: SiteDep) -> Response:
     key = stored_key(url)
     wanted = _wanted(request)
     with site.database.read() as connection:
-        found = _nearest(connection, key, wanted)
+        found = _nearest(connection, key, wanted, url)
         if found is None:
             raise absent(connection, key, url)
         near = around(connection, key, found)
     base = base_of(request)
     named = [
+        (found, ""),
         (near.first, "first"),
         (near.prev, "prev"),
-        (found, ""),
         (near.next, "next"),
         (near.last, "last"),
     ]
@@ -207,10 +207,10 @@ def memento_headers(request: Request, url: str, moment: datetime) -> dict[str, s
     return {"Memento-Datetime": _date(at), "Link": ", ".join(links)}
 
 
-def exact_id(connection: Connection, url_key: str, timestamp: str) -> int | None:
+def exact_id(connection: Connection, url_key: str, timestamp: str, url: str) -> int | None:
     """The capture that a whole timestamp names, whatever its status; None when none is of it."""
     moment = moment_of(timestamp) if len(timestamp) == 14 else None
-    found = memento_at(connection, url_key, moment) if moment else None
+    found = memento_at(connection, url_key, moment, url) if moment else None
     return found.id if found else None
 
 
@@ -227,13 +227,13 @@ def _wanted(request: Request) -> datetime | None:
     raise Unusable("trouble.400.datetime", value=given[:60])
 
 
-def _nearest(connection: Connection, key: str, wanted: datetime | None) -> Memento | None:
+def _nearest(connection: Connection, key: str, wanted: datetime | None, url: str) -> Memento | None:
     """The memento of a moment: of just that second, or the nearest that is no error if any."""
     if wanted is None:
         wanted = datetime.max.replace(tzinfo=UTC)
-    elif exact := memento_at(connection, key, wanted):
+    elif exact := memento_at(connection, key, wanted, url):
         return exact
-    holding = nearest_holding(connection, key, wanted)
+    holding = nearest_holding(connection, key, wanted, url)
     if holding is None:
         return None
     return Memento(holding.id, holding.url, holding.captured_at.replace(microsecond=0))

@@ -37,6 +37,11 @@ def original_url(request: Request, depth: int) -> str:
     return url
 
 
+def url_in(address: str) -> str:
+    """The page's URL in an address such as `Doorway` gives: /at/20260124062801/http%3A%2F%2F…"""
+    return unquote(address.split("/", 3)[3])
+
+
 def is_usable(url: str) -> bool:
     """Whether this can be the URL of a captured page at all."""
     return url.lower().startswith(WEB) and url.isprintable() and len(url) <= WIDEST_URL

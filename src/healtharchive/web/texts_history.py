@@ -17,6 +17,16 @@ WRITTEN: dict[str, tuple[str, str]] = {
         "qui a trouvé une page.",
     ),
     "history.compare": ("Compare with {day}", "Comparer avec le {day}"),
+    "history.choose": ("Compare with another capture", "Comparer avec une autre capture"),
+    "history.chosen": (
+        "Choose below what to compare with the capture of",
+        "Choisissez ci-dessous ce qui est à comparer avec la capture du",
+    ),
+    "history.unchoose": ("Choose another capture", "Choisir une autre capture"),
+    "history.changes": (
+        "Its changes, also as a feed",
+        "Ses changements, aussi en fil",
+    ),
     "history.link": ("Calendar of all captures", "Calendrier de toutes les captures"),
     "calendar.weekdays": ("Su Mo Tu We Th Fr Sa", "di lu ma me je ve sa"),
     "calendar.day": (": {captures}", "␣: {captures}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from healtharchive.model.pausing import declare_pause
 from healtharchive.model.service_past import standing_processes
 from healtharchive.model.services import HoldKind, Process, Service, end_hold, hold, processes
 from healtharchive.work.holder import holder_of, is_gone, pid_here
-from healtharchive.work.starting import BOOTED, Systemctl
 from healtharchive.work.stopping import Stop
+from healtharchive.work.systemd import Manager, is_booted
 
 # They run what they are given and end with it: whoever called them is the one who owes.
 WRAPPERS = ("sudo", "doas", "su", "runuser", "env", "nice", "ionice", "timeout", "setsid", "flock")
@@ -146,19 +147,21 @@ def ending(clock: Clock) -> EndProcess:
     """How a process of this machine is ended: by the systemd whose unit it is, or by a signal."""
 
     def end(process: Process, seconds: float) -> str:
-        if process.unit.endswith(".service") and BOOTED.is_dir():
-            return _manager_of(process.pid).stop(process.unit, seconds)
+        if process.unit.endswith(".service") and is_booted():
+            manager = _manager_of(process.pid)
+            manager.order("stop", process.unit, seconds=seconds)
+            return f"`{shlex.join(manager.command('stop', process.unit))}` was done"
         return _terminate(process, seconds, clock)
 
     return end
 
 
-def _manager_of(pid: int) -> Systemctl:
+def _manager_of(pid: int) -> Manager:
     try:
         groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
     except OSError:
         groups = ""
-    return Systemctl("user" if "/user.slice/" in groups else "system")
+    return Manager("user" if "/user.slice/" in groups else "system")
 
 
 def _terminate(process: Process, seconds: float, clock: Clock) -> str:

@@ -38,7 +38,12 @@ def waits_in_kernel(pid: int) -> bool:
 
     The first thread may be gone while another one still hangs in a write.
     """
-    return any(_state(task) == UNINTERRUPTIBLE for task in Path(f"/proc/{pid}/task").glob("*/stat"))
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        stats = [each / "stat" for each in tasks.iterdir()]
+    except OSError:
+        return False  # it has ended meanwhile
+    return any(_state(stat) == UNINTERRUPTIBLE for stat in stats)
 
 
 def _state(stat: Path) -> str:
@@ -46,4 +51,4 @@ def _state(stat: Path) -> str:
         text = stat.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""  # it has ended meanwhile
-    return text.rpartition(")")[2].split()[0]
+    return text.rpartition(")")[2].strip()[:1]

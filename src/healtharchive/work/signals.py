@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from healtharchive.model.journal import unit_of
+from healtharchive.work.askers import SYSTEMD_PID, Seen, asker, living
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class StopSignal:
     """A stop signal and what could be learned of its sender before that was gone.
 
     `pid` is 0 when the kernel sent it (Ctrl-C at the terminal) and None when it is not known.
+    Where systemd sent it at somebody's order, the sender is that somebody: `through` is systemd,
+    `caller` the command that ran theirs, `login` whose session it is when that is another user.
     """
 
     name: str
@@ -36,6 +39,9 @@ class StopSignal:
     user: str = ""
     command: str = ""
     unit: str = ""
+    through: str = ""
+    caller: str = ""
+    login: str = ""
 
     @property
     def sentence(self) -> str:
@@ -44,8 +50,10 @@ class StopSignal:
             return f"{self.name} from an unknown sender"
         if self.pid == 0:
             return f"{self.name} from the terminal"
-        who = f"{self.command or 'a process that is gone'} (pid {self.pid}, {self.user})"
-        return f"{self.name} from {who}" + (f" of {self.unit}" if self.unit else "")
+        user = f"{self.user}, logged in as {self.login}" if self.login else self.user
+        who = f"{self.command or 'a process that is gone'} (pid {self.pid}, {user})"
+        by = f", called by {self.caller}" if self.caller else ""
+        return f"{self.name} from {who}" + (f" of {self.unit}" if self.unit else "") + by
 
     @property
     def evidence(self) -> dict[str, Any]:
@@ -57,6 +65,9 @@ class StopSignal:
             "sender_user": self.user,
             "sender_command": self.command,
             "sender_unit": self.unit,
+            "sender_login": self.login,
+            "sender_caller": self.caller,
+            "through": self.through,
         }
 
 
@@ -101,7 +112,26 @@ def _identify(info: signal.struct_siginfo) -> StopSignal:
     pid, uid = info.si_pid, info.si_uid
     if pid == 0:
         return StopSignal(name, 0, uid, _user(uid))
+    if pid == SYSTEMD_PID:
+        somebody = asker(living(), unit_of(os.getpid()) or "")
+        if somebody is not None:
+            return _ordered(name, somebody)
     return StopSignal(name, pid, uid, _user(uid), _command(pid), unit_of(pid) or "")
+
+
+def _ordered(name: str, by: Seen) -> StopSignal:
+    other = by.login_uid is not None and by.login_uid != by.uid
+    return StopSignal(
+        name,
+        by.pid,
+        by.uid,
+        _user(by.uid),
+        _command(by.pid) or " ".join(by.words)[:COMMAND_CHARS],
+        unit_of(by.pid) or "",
+        through=_command(SYSTEMD_PID),
+        caller=_command(by.parent) if by.parent > SYSTEMD_PID else "",
+        login=_user(by.login_uid) if other and by.login_uid is not None else "",
+    )
 
 
 def _command(pid: int) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from healtharchive.model.errors import SetupError
+from healtharchive.work.systemd import BOOTED, Manager, answer_of, is_booted
 
-BOOTED = Path("/run/systemd/system")  # sd_booted(3): there only while systemd is the first process
-SYSTEMD_SECONDS = 20.0
 DISABLED = ("disabled", "masked", "masked-runtime")
 STALE_SECONDS = 60.0  # a request that nobody took up for so long will not be
 
@@ -31,12 +30,12 @@ class Starter(Protocol):
 class Systemctl:
     """systemd itself: the system's for root, or a user's own."""
 
-    scope: Literal["system", "user"]
+    manager: Manager
 
     def objection(self, service: str, unit: str) -> str:
         """Where no such unit is installed, a person must start the service."""
         try:
-            state = self._ask("show", "--property=LoadState", "--value", unit)
+            state = self.manager.value(unit, "LoadState")
         except SetupError as error:
             return error.what.rstrip(".")
         if state == "loaded":
@@ -45,50 +44,8 @@ class Systemctl:
 
     def start(self, service: str, unit: str) -> str:
         """Ask for the start and do not wait for it: the service tells itself when it is there."""
-        self._ask("start", "--no-block", unit)
-        return f"`{self.command('start', unit)}` was asked for"
-
-    def stop(self, unit: str, seconds: float) -> str:
-        """Stop a unit and wait for its end, at most so long; what was done."""
-        self._ask("stop", unit, seconds=seconds)
-        return f"`{self.command('stop', unit)}` was done"
-
-    def answers(self) -> bool:
-        """Whether this systemd is there."""
-        try:
-            self._ask("show", "--property=Version")
-        except SetupError:
-            return False
-        return True
-
-    def command(self, *words: str) -> str:
-        """The command for a person."""
-        return " ".join([*self._program(), *words])
-
-    def _program(self) -> list[str]:
-        return ["systemctl"] if self.scope == "system" else ["systemctl", "--user"]
-
-    def _ask(self, *words: str, seconds: float = SYSTEMD_SECONDS) -> str:
-        command = [*self._program(), "--no-ask-password", *words]
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SetupError(
-                f"systemd does not answer: {error}.", "`systemctl status` shows how it is."
-            ) from error
-        if done.returncode != 0:
-            said = " ".join(done.stderr.split()).rstrip(".") or f"status {done.returncode}"
-            raise SetupError(
-                f"`{self.command(*words)}` failed: {said}.", f"`{self.command('status')}` tells."
-            )
-        return done.stdout.strip()
+        self.manager.order("start", "--no-block", unit)
+        return f"`{shlex.join(self.manager.command('start', unit))}` was asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +105,15 @@ class Nobody:
 
 def starter_here(wanted_dir: Path, *, user_id: int, booted: Path = BOOTED) -> Starter:
     """Who starts services on this machine for a process of this user."""
-    if not booted.is_dir():
+    if not is_booted(booted):
         return Nobody("systemd does not run this machine")
     if user_id == 0:
-        return Systemctl("system")
+        return Systemctl(Manager("system"))
     if wanted_dir.is_dir() and os.access(wanted_dir, os.W_OK):
         return WantedFile(wanted_dir)
-    own = Systemctl("user")
+    own = Manager("user")
     if own.answers():
-        return own
+        return Systemctl(own)
     return Nobody(f"this user may not ask systemd, and {wanted_dir} is not there to write to")
 
 
@@ -165,18 +122,12 @@ def is_disabled(unit: str, booted: Path = BOOTED) -> bool:
 
     The files are read, since an unprivileged service may have no way to ask systemd itself.
     """
-    if not booted.is_dir():
+    if not is_booted(booted):
         return False
     try:
         groups = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace")
-        done = subprocess.run(
-            ["systemctl", "--user" if "/user@" in groups else "--root=/", "is-enabled", unit],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SYSTEMD_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        scope = "--user" if "/user@" in groups else "--root=/"
+        done = answer_of(["systemctl", scope, "is-enabled", unit])
+    except (OSError, SetupError):
         return False
     return done.stdout.strip() in DISABLED

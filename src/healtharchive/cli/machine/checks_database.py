@@ -134,13 +134,19 @@ def services(around: Surroundings) -> Iterator[Checked]:
         elif paused:
             yield fine(name, f"The {name} is paused by {paused[0].who}: {paused[0].why}.")
         elif service.silent:
-            cure = f"systemctl restart {unit}"
+            cure = _start(around, name, "restart")
             yield fail(name, f"The {name} says nothing any more and wrote no stop.", cure)
         elif around.booted and around.ask(["systemctl", "is-active", unit]).well:
             cure = f"journalctl -u {unit} -n 50"
             yield unknown(name, f"systemd runs the {name}, which does not say so itself.", cure)
         else:
-            yield warn(name, f"No {name} runs.", f"systemctl start {unit}")
+            yield warn(name, f"No {name} runs.", _start(around, name))
+
+
+def _start(around: Surroundings, name: str, verb: str = "start") -> str:
+    """The command that has a service run on this machine."""
+    unit = f"systemctl {verb} healtharchive-{name}.service"
+    return unit if around.booted else f"healtharchive {name}"
 
 
 def targets(around: Surroundings) -> Iterator[Checked]:
@@ -156,8 +162,7 @@ def targets(around: Surroundings) -> Iterator[Checked]:
         about, row = f"target {each.name}", rows.get(each.name)
         cure = f"healtharchive why target {each.name}"
         if row is None or row.probed_at is None:
-            start = "systemctl start healtharchive-steward.service"
-            yield unknown(about, "No steward has looked at it yet.", start)
+            yield unknown(about, "No steward has looked at it yet.", _start(around, "steward"))
         elif row.state is not TargetState.CLOSED:
             yield _out_of_use(about, row, cure)
         elif row.last_healthy_at is None or now - row.last_healthy_at > SEEN_LATELY:

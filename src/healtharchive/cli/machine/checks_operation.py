@@ -15,8 +15,7 @@ from healtharchive.cli.machine.systemctl import unit
 from healtharchive.cli.machine.units import MOUNTER
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.settings.edition_day import edition_day
-from healtharchive.storage.mount_orders import MOUNTED
-from healtharchive.storage.mountinfo import covering, read_mounts
+from healtharchive.storage.mountinfo import MOUNTED, covering, read_mounts
 
 INSTALL = "healtharchive install --dry-run"
 PROGRAM = (sys.executable, "-P", "-m", "healtharchive.cli.main")

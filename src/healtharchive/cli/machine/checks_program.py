@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from healtharchive import __version__
 from healtharchive.cli.machine import requirements
-from healtharchive.cli.machine.checks import Checked, Surroundings, fail, fine, unknown, warn
+from healtharchive.cli.machine.checks import Checked, Surroundings, fail, fine, unknown
 from healtharchive.model.errors import INSTALL_PACKAGES
 from healtharchive.model.target import TargetKind
 
@@ -92,26 +92,6 @@ def browser(around: Surroundings) -> Iterator[Checked]:
         yield fine("browser", f"{said.text.splitlines()[-1] if said.text else program}.")
     else:
         yield fail("browser", f"{program} does not start: {said.text}.", f"{program} --version")
-
-
-def container(around: Surroundings) -> Iterator[Checked]:
-    """docker or podman, where a source needs one of them, and the images."""
-    for code, source in around.sources.items():
-        if source.engine != "container":
-            continue
-        engine = source.container.engine
-        wanted = ("docker", "podman") if engine == "auto" else (engine,)
-        answers = {name: around.ask([name, "info", "--format", "json"]) for name in wanted}
-        usable = next((name for name, said in answers.items() if said.well), None)
-        if usable is None:
-            sentence = f"Neither {' nor '.join(wanted)} answers, which the source {code} needs."
-            yield fail("container", sentence, f"{wanted[-1]} info")
-            continue
-        yield fine("container", f"{usable} answers, for the source {code}.")
-        image = source.container.image
-        if not around.ask([usable, "image", "inspect", image]).well:
-            cure = f"{usable} pull {image}"
-            yield warn("container", f"The image {image} of {code} is not here.", cure)
 
 
 def data_sets(_: Surroundings) -> Iterator[Checked]:

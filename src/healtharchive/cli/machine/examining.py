@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from healtharchive.cli.machine import (
+    checks_containers,
     checks_database,
     checks_files,
     checks_operation,
@@ -12,7 +13,7 @@ from healtharchive.cli.machine import (
     checks_system,
 )
 from healtharchive.cli.machine.checks import Ask, Check, Checked, Surroundings, ask, fail
-from healtharchive.cli.machine.systemctl import BOOTED, unit
+from healtharchive.cli.machine.systemctl import unit
 from healtharchive.crawl.sources import load_all
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.database import Database
@@ -25,12 +26,13 @@ from healtharchive.steward.condition import Condition
 from healtharchive.steward.observing import look
 from healtharchive.storage.declared import load_targets
 from healtharchive.work.outage import OUTAGES
+from healtharchive.work.systemd import is_booted
 
 WITHOUT_SETTINGS = (checks_program.python, checks_program.sqlite)
 CHECKS: Sequence[Check] = (
     checks_program.extras,
     checks_program.browser,
-    checks_program.container,
+    checks_containers.container,
     checks_program.data_sets,
     checks_files.env_file,
     checks_files.secrets_file,
@@ -68,7 +70,7 @@ def examine() -> Iterator[Checked]:
         yield fail("settings", error.what, error.cure)
         return
     broken: list[Checked] = []
-    around = surroundings(settings, SystemClock(), ask, broken, booted=BOOTED.is_dir())
+    around = surroundings(settings, SystemClock(), ask, broken, booted=is_booted())
     yield from broken
     for each in CHECKS:
         yield from each(around)

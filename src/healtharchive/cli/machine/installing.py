@@ -6,7 +6,6 @@ import grp
 import os
 import pwd
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from healtharchive.cli.machine.layout import UNIT_DIR, Command, Directory, File, Gone, Part
 from healtharchive.cli.machine.units import UNITS
 from healtharchive.model.errors import SetupError
+from healtharchive.work.systemd import answer_of, complaint_of
 
 COMMAND_SECONDS = 120.0
 
@@ -186,29 +186,14 @@ def _reload_needed() -> bool:
         return False
     command = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *UNITS[:3], UNITS[-1]]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return "yes" in answer_of(command).stdout.split()
+    except SetupError:
         return False
-    return "yes" in done.stdout.split()
 
 
 def _run(words: Sequence[str]) -> None:
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"`{' '.join(words)}` cannot be run: {error}.") from error
-    if done.returncode:
-        said = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
+    if complaint := complaint_of(answer_of(words, COMMAND_SECONDS)):
         raise SetupError(
-            f"`{' '.join(words)}` failed: {said.rstrip('.')}.",
+            complaint,
             "Run `healtharchive install` again after mending that; what is done is not repeated.",
         )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from healtharchive.cli.machine.templating import render
 from healtharchive.cli.machine.units import (
+    CONTAINER_UNITS,
+    CONTAINERS,
     ENABLED,
     MOUNT_POINTS,
     MOUNTER,
@@ -85,7 +87,7 @@ def installed(
         Command(
             ("systemd-tmpfiles", "--create", TMPFILES.name),
             after=(TMPFILES,),
-            makes=(machine.wanted_dir,),
+            makes=(machine.wanted_dir, *((machine.containers_dir,) if machine.containers else ())),
         ),
         *(mounts if machine.mounts else []),
         *(File(path, text) for path, text in unit_paths.items()),
@@ -102,10 +104,11 @@ def installed(
 
 def removed(web: Mapping[Path, str]) -> list[Part]:
     """What takes the services from the machine. Settings, user and data stay."""
-    paths = [UNIT_DIR / name for name in (*UNITS, *MOUNTER_UNITS, OLD_DROP_IN)]
+    paths = [UNIT_DIR / name for name in (*UNITS, *MOUNTER_UNITS, *CONTAINER_UNITS, OLD_DROP_IN)]
     return [
         Command(("systemctl", "disable", "--now", *ENABLED), after=(UNIT_DIR / UNITS[0],)),
         Command(("systemctl", "disable", "--now", MOUNTER), after=(UNIT_DIR / MOUNTER,)),
+        *_without_containers(),
         *(Gone(path) for path in paths),
         Gone(MOUNTS),
         Gone(TMPFILES),
@@ -122,6 +125,17 @@ def _left_over(machine: Machine) -> Iterator[Part]:
         yield Command(("systemctl", "disable", "--now", MOUNTER), after=(UNIT_DIR / MOUNTER,))
         yield from (Gone(UNIT_DIR / name) for name in MOUNTER_UNITS)
         yield Gone(MOUNTS)
+    if not machine.containers:
+        yield from _without_containers()
+        yield from (Gone(UNIT_DIR / name) for name in CONTAINER_UNITS)
+
+
+def _without_containers() -> Iterator[Command]:
+    """Ends podman's service, then the containers that outlived it; mostly there is none."""
+    unit = UNIT_DIR / CONTAINERS
+    yield Command(("systemctl", "disable", "--now", CONTAINERS), after=(unit,))
+    end = f"systemctl kill --signal=KILL {CONTAINERS} 2>/dev/null || true"
+    yield Command(("sh", "-c", end), after=(unit,))
 
 
 def _enabled(units: tuple[str, ...]) -> Iterator[Path]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from healtharchive.cli.machine.templating import render
+from healtharchive.model.errors import SetupError
+from healtharchive.model.source import SourceDefinition
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.settings import Settings
 from healtharchive.storage.mount_power import MARGIN_SECONDS
@@ -22,6 +24,14 @@ UNITS = (
 )
 MOUNTER = "healtharchive-mounter.socket"  # only where a target is mounted
 MOUNTER_UNITS = (MOUNTER, "healtharchive-mounter@.service")
+CONTAINERS = "healtharchive-containers.service"  # only where a source is crawled in containers
+# The template of each by its name below systemd's directory.
+CONTAINER_UNITS = {
+    CONTAINERS: CONTAINERS,
+    "healtharchive-worker.service.d/containers.conf": "healtharchive-worker-containers.conf",
+}
+CONTAINERS_DIR = Path("/run/healtharchive/containers")
+CONTAINERS_SOCKET = CONTAINERS_DIR / "podman.sock"
 ENABLED = (
     "healtharchive.target",
     *(f"healtharchive-{each}.service" for each in SERVICES),
@@ -66,6 +76,8 @@ class Machine:
     mount_seconds: float
     jobs_root: Path
     targets_text: str = ""
+    containers: bool = False
+    container_runtime: str = ""  # empty: podman's own choice
 
     @property
     def python(self) -> Path:
@@ -75,7 +87,18 @@ class Machine:
     @property
     def enabled(self) -> tuple[str, ...]:
         """The units that are started with the machine."""
-        return (*ENABLED, MOUNTER) if self.mounts else ENABLED
+        mounter = (MOUNTER,) if self.mounts else ()
+        return (*ENABLED, *mounter, *((CONTAINERS,) if self.containers else ()))
+
+    @property
+    def containers_dir(self) -> Path:
+        """Where podman has what ends with the machine's run."""
+        return CONTAINERS_DIR
+
+    @property
+    def containers_socket(self) -> Path:
+        """Where podman is asked for containers."""
+        return CONTAINERS_SOCKET
 
     @property
     def mounter_seconds(self) -> int:
@@ -92,9 +115,12 @@ def machine_of(
     user: str,
     env_file: Path,
     targets_text: str = "",
+    sources: Iterable[SourceDefinition] = (),
 ) -> Machine:
-    """The machine as settings and targets make it. `parts` are where the program's files are."""
+    """The machine as settings, targets and sources make it. `parts` are where the program's files
+    are. SetupError when sources want several runtimes of podman."""
     declared = tuple(targets)
+    in_podman = [each for each in sources if _uses_podman(each)]
     return Machine(
         program=program,
         in_homes=tuple(each for each in parts if in_a_home(each)),
@@ -109,7 +135,25 @@ def machine_of(
         mount_seconds=settings.mount_seconds,
         jobs_root=settings.jobs_root,
         targets_text=targets_text,
+        containers=bool(in_podman),
+        container_runtime=_runtime(in_podman),
     )
+
+
+def _uses_podman(source: SourceDefinition) -> bool:
+    return source.engine == "container" and source.container.engine != "docker"
+
+
+def _runtime(sources: Iterable[SourceDefinition]) -> str:
+    """The runtime that podman's service is started with, for all sources."""
+    wanted = sorted({each.container.runtime for each in sources} - {""})
+    if len(wanted) > 1:
+        raise SetupError(
+            f"Sources want their containers run by {' and by '.join(wanted)}; podman's service "
+            "has one runtime.",
+            "Give the sources the same `runtime`, or none.",
+        )
+    return "".join(wanted)
 
 
 def in_a_home(path: Path) -> bool:
@@ -122,6 +166,8 @@ def unit_files(machine: Machine) -> dict[str, str]:
     files = {name: render(name, machine=machine) for name in UNITS}
     if machine.mounts:
         files |= {name: render(name, machine=machine) for name in MOUNTER_UNITS}
+    if machine.containers:
+        files |= {name: render(each, machine=machine) for name, each in CONTAINER_UNITS.items()}
     return files
 
 

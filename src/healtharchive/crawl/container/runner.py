@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ RUNNING = ("running", "paused", "restarting", "stopping")
 PROGRAM_FAULTS = (126, 127)
 NO_SIGNAL = "SIGURG"  # which nobody minds who did not ask for it: it tells only who is there
 KILLED = 137
+SERVICE = "CONTAINER_HOST"  # podman asks a service, which was started with its runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Runner:
     def __init__(self, program: str, path: str, runtime: str = "") -> None:
         self.program = program
         self._words = [path]
-        if runtime and program == "podman":
+        if runtime and program == "podman" and SERVICE not in os.environ:
             self._words += ["--runtime", runtime]
 
     def command(self, *words: str) -> list[str]:
