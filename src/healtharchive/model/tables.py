@@ -232,9 +232,8 @@ segments = Table(
     Column("sealed_at", UtcDateTime),
     Column("indexed_at", UtcDateTime),
     Column("unreadable_records", Integer, nullable=False, default=0),
-    # The local file: when all of it was last read again, and what was wrong with it then.
-    Column("local_read_at", UtcDateTime),  # null: not since its seal
-    Column("local_finding", String(16)),  # differs or gone; null: nothing
+    Column("local_read_at", UtcDateTime),  # when the local file was read again; null: not yet
+    Column("local_finding", String(16)),  # then it was: differs or gone; null: right
     Index("ix_segments_job_id", "job_id"),
 )
 
