@@ -263,6 +263,8 @@ def test_what_is_no_reconciler_and_no_target_is_said(lab: Lab) -> None:
     assert "There is no reconciler 'sleep'" in lab.refused("steward", "run", "sleep")
     words = ("steward", "run", "storage", "--target", "bax")
     assert "There is no target 'bax'" in lab.refused(*words)
+    words = ("steward", "run", "leases", "--target", "box")
+    assert "The reconciler leases has no targets." in lab.refused(*words)
 
 
 # -- tier ------------------------------------------------------------------------------------

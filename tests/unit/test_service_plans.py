@@ -113,7 +113,17 @@ def test_a_worker_that_somebody_stopped_while_jobs_wait_is_started_and_the_sende
     ],
 )
 def test_when_it_is_started(seen: ServiceSeen, started: bool) -> None:
-    assert ("start" in whats(seen)) == started
+    steps = plan(seen, REPAY, NOW)
+    assert any(each.what == "start" and not each.held for each in steps) == started
+
+
+def test_a_disabled_worker_that_runs_nowhere_is_refused_by_name_and_a_moved_one_is_not() -> None:
+    forbidden = replace(DOWN, disabled=True)
+    (step,) = plan(forbidden, REPAY, NOW)
+    assert "healtharchive-worker.service is disabled on lab" in step.held
+    assert "systemctl enable --now healtharchive-worker.service" in step.held
+    assert plan(replace(forbidden, elsewhere=("lab2",)), REPAY, NOW) == []
+    assert plan(replace(forbidden, waiting=0), REPAY, NOW) == []
 
 
 def test_an_owed_restart_is_repaid_within_a_minute_whatever_is_set() -> None:
@@ -141,8 +151,8 @@ def test_a_restart_is_settled_when_the_service_is_there(
 
 
 def test_an_owed_restart_of_a_unit_that_is_disabled_is_settled() -> None:
-    (step,) = plan(replace(DOWN, disabled=True, holds=(owed(),)), REPAY, NOW)
-    assert step.what == "settle_restart"
+    step, refused = plan(replace(DOWN, disabled=True, holds=(owed(),)), REPAY, NOW)
+    assert (step.what, refused.what) == ("settle_restart", "start")
     assert step.why == "healtharchive-worker.service is disabled on lab"
 
 

@@ -8,7 +8,7 @@ import typer
 
 from healtharchive.cli import render
 from healtharchive.cli.session import Session, begin
-from healtharchive.model.errors import NotFound
+from healtharchive.model.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from healtharchive.steward.means import StewardMeans
@@ -32,15 +32,25 @@ def steward(context: typer.Context) -> None:
 def run(
     reconciler: Annotated[str, typer.Argument(help="Its name; a wrong one lists them.")],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be done and mend nothing; a look is noted as one."
+        ),
     ] = False,
-    target: Annotated[str | None, typer.Option(help="This target only.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="This target only: storage, shipping and fixity have some.")
+    ] = None,
 ) -> None:
     """One round of one reconciler, now."""
     session = begin()
     if reconciler in BY_TARGET:
         lines = {"storage": _storage, "shipping": _shipping, "fixity": _fixity}[reconciler](
             session, target, dry_run
+        )
+    elif target:
+        raise BadInput(
+            f"The reconciler {reconciler} has no targets.",
+            f"--target goes with {', '.join(BY_TARGET)}.",
         )
     else:
         lines = _other(session, reconciler, dry_run)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from healtharchive.model.service_past import (
@@ -82,9 +82,11 @@ def plan(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]:
     """The holds that are over, and the start of what should not be down."""
     steps = [*_over(seen, now), *_settled(seen, repay_seconds, now)]
     startable = seen.service is not Service.STEWARD and seen.living_since is None
-    if startable and not seen.disabled and not _paused(seen, now):
-        steps += _start(seen, repay_seconds, now)
-    return steps
+    if not startable or _paused(seen, now):
+        return steps
+    if seen.disabled:
+        return [*steps, *_forbidden(seen, repay_seconds, now)]
+    return [*steps, *_start(seen, repay_seconds, now)]
 
 
 def due_at(each: HoldSeen, repay_seconds: float) -> datetime:
@@ -156,6 +158,15 @@ def _start(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]
     work = f", and {_jobs(seen.waiting)}" if seen.service is Service.WORKER else ""
     moved = f"; another runs on {', '.join(seen.elsewhere)}" if seen.elsewhere else ""
     return [_start_step(seen, f"it is down{work}; nobody declared a pause{moved}", now)]
+
+
+def _forbidden(seen: ServiceSeen, repay_seconds: float, now: datetime) -> list[Step]:
+    """The start that somebody's `systemctl disable` refuses. Of what has moved nobody misses it."""
+    if seen.elsewhere or not _missed(seen, repay_seconds, now):
+        return []
+    unit = unit_of(seen.service, seen.last)
+    held = f"{unit} is disabled on {seen.host}: `systemctl enable --now {unit}` starts it"
+    return [_start_step(replace(seen, objection=held), "it is down, and no other runs", now)]
 
 
 def _missed(seen: ServiceSeen, repay_seconds: float, now: datetime) -> bool:
