@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from healtharchive.model.holdings import get_holding, segment_place
 from healtharchive.model.tables import captures
-from healtharchive.search.collection_page import PageOrder
+from healtharchive.search.page_order import PageOrder
 from healtharchive.warc.companions import TEXT_PREFIX, TEXT_TYPE, text_block
 from healtharchive.warc.reader import WarcRecord, read_records
 from healtharchive.warc.wacz_signing import KEY_NAME, signer

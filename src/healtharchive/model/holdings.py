@@ -24,7 +24,7 @@ from healtharchive.model.tables import (
     sources,
     targets,
 )
-from healtharchive.model.target import TargetDefinition, TargetKind
+from healtharchive.model.target import SegmentCopy, TargetDefinition, TargetKind
 from healtharchive.model.withheld import LISTED, Suppressed
 
 FIRST_REDIRECT_STATUS = 300
@@ -84,19 +84,6 @@ class Segment:
     records: int
     unreadable_records: int
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentCopy:
-    """A copy that was right when it was last read: the file `name` below its target's root.
-
-    `identity` is what the target must show. A target that is `sick` is not to be touched now.
-    """
-
-    target: TargetDefinition
-    identity: str
-    name: str
-    sick: bool
 
 
 def get_holding(connection: Connection, capture_id: int) -> Holding:

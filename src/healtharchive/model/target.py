@@ -63,3 +63,16 @@ class TargetDefinition:
     def can_be_mounted(self) -> bool:
         """Whether somebody told us how the mount is made."""
         return self.kind is TargetKind.BIND or bool(self.mount_command or self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCopy:
+    """A copy that was right when it was last read: the file `name` below its target's root.
+
+    `identity` is what the target must show. A target that is `sick` is not to be touched now.
+    """
+
+    target: TargetDefinition
+    identity: str
+    name: str
+    sick: bool

@@ -6,13 +6,12 @@ import hashlib
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from healtharchive import __version__
 from healtharchive.model.errors import BadInput
+from healtharchive.search.page_order import PageOrder
 from healtharchive.search.segment_bytes import Stretch, read_stretch
 from healtharchive.search.stored import Stored, find
 from healtharchive.warc import wacz
@@ -32,30 +31,6 @@ from healtharchive.warc.wacz_package import (
 LARGEST_BYTES = 500_000_000
 LONGEST_SPAN_BYTES = 64_000_000  # of what was recorded between two captures
 PIECE_BYTES = 1 << 18
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageOrder:
-    """Which capture, and what is known of it. Its record is `record`, in a file of `file_bytes`.
-
-    What accompanies it lies between `span_start` and `span_stop`, before or after the record.
-    `original` holds its body when it is a revisit. `made_at` is now; `state_dir` has the key to
-    sign with.
-    """
-
-    capture_id: int
-    record: Stored
-    file_bytes: int
-    span_start: int
-    span_stop: int
-    original: Stored | None
-    url: str
-    title: str
-    captured_at: datetime
-    made_at: datetime
-    segment: str
-    segment_sha256: str
-    state_dir: str
 
 
 def one_page(order: PageOrder) -> Iterator[bytes]:

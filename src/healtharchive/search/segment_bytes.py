@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 from healtharchive.model.blame import EngineMissing, classify
 from healtharchive.model.errors import BadInput, HealthArchiveError
-from healtharchive.model.holdings import SegmentCopy
-from healtharchive.model.target import TargetKind
+from healtharchive.model.target import SegmentCopy, TargetKind
 from healtharchive.search.stored import CONNECT_SECONDS, OutOfReach, Stored, out_of_reach, rank
 from healtharchive.storage.object_look import require_identity
 from healtharchive.storage.places import place_for

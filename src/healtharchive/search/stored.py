@@ -18,8 +18,7 @@ from typing import BinaryIO, cast
 
 from healtharchive.model.blame import EngineMissing, classify
 from healtharchive.model.errors import BadInput, HealthArchiveError, SetupError
-from healtharchive.model.holdings import SegmentCopy
-from healtharchive.model.target import TargetKind
+from healtharchive.model.target import SegmentCopy, TargetKind
 from healtharchive.model.wire import from_line, to_line
 from healtharchive.storage.errand import abandon
 from healtharchive.storage.object_look import require_identity

@@ -48,7 +48,8 @@ from healtharchive.web.sharing import Shared
 from healtharchive.web.validators import Validated
 from healtharchive.web.visit import Site
 
-READERS = 4  # all started ahead: who asks and hangs up in quick turns has several at work
+READERS = 4
+READY = 2  # ahead of need: who asks, hangs up and asks again has one at work and one to come
 
 
 def create_site(
@@ -59,7 +60,7 @@ def create_site(
         settings=settings,
         database=database,
         clock=SystemClock(),
-        readers=Readers(limit=READERS, ahead=READERS),
+        readers=Readers(limit=READERS, ahead=READY),
         templates=_templates(),
         stylesheet=static_place.address("style.css"),
         port=port,

@@ -21,7 +21,7 @@ from typing import Literal
 from healtharchive.model.clock import Clock, SystemClock
 from healtharchive.model.errors import HealthArchiveError
 from healtharchive.model.wire import from_line, to_line
-from healtharchive.search.collection_page import PageOrder
+from healtharchive.search.page_order import PageOrder
 from healtharchive.search.stored import Stored
 from healtharchive.web.turns import Turns
 

@@ -21,8 +21,8 @@ from healtharchive.model.collection import CollectionKind, CollectionName, span_
 from healtharchive.model.errors import NotFound
 from healtharchive.model.holdings import REVISIT, payload_holding, segment_place
 from healtharchive.search.collection import LAYOUT_NAME, filename_of, look
-from healtharchive.search.collection_page import PageOrder
 from healtharchive.search.collection_prepare import Prepared
+from healtharchive.search.page_order import PageOrder
 from healtharchive.settings import environment_of
 from healtharchive.web.archived import found_holding, head, place_of, read, require_reachable, send
 from healtharchive.web.headers import EVERYWHERE, HEAD
