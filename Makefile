@@ -55,8 +55,8 @@ build/peers/.ready: requirements/bench-browser.lock | packages
 	build/peers/bin/python -m pip install --quiet --require-hashes -r requirements/bench-browser.lock
 	@touch $@
 
-test: setup lint ## every check and every test; .ci/run calls exactly this
-	$(RUN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --durations=40
+test: setup lint ## every check and every test but the long ones; .ci/run calls exactly this
+	$(RUN)/python -m pytest -q -m "not long" -n 4 --dist loadfile --no-loadscope-reorder --durations=40
 
 lint: setup ## form, types, and the rooms' import rules
 	$(RUN)/ruff format --check .
@@ -82,10 +82,10 @@ incident: setup ## the night of 2026-01-24 on real mounts: make incident VARIANT
 night: setup ## the night of 2026-01-24 in six simulated hours: alerts, actions, claims, the drafted document
 	$(RUN)/python -m tests.faults.six_hours
 
-faults: setup ## the tests that really break things
+faults: setup ## the tests that really break things, the long ones too
 	$(RUN)/python -m pytest -q tests/faults
 
-systemd-lab: setup ## installed under a real systemd (root): kills, hangs, stops, fast failures, dead mounts
+systemd-lab: setup ## installed under a real systemd (root), the long tests too: kills, hangs, stops, fast failures, dead mounts
 	$(RUN)/python -m pytest -q tests/systemd
 
 bench: setup $(VENV)/.bench-ready $(if $(filter browser,$(or $(ONLY),browser)),build/peers/.ready) ## every figure of docs/benchmarks.md: make bench ONLY=crawling|house|shipping|hanging|wacz|night|browser|browser-memory

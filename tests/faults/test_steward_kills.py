@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import steward_kills
 
-KILLS = 15
+KILLS = 10
 
 
 @pytest.mark.timeout(280)

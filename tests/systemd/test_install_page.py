@@ -215,6 +215,7 @@ def test_a_newcomer_who_follows_the_page_gets_a_campaign_that_is_kept_on_the_box
     assert newcomer.archive.systemd.run(*units, codes=(0, 1)) == ""
 
 
+@pytest.mark.long  # test_restore_page follows the same section
 def test_a_newcomer_who_takes_postgresql_gets_an_archive_on_it(newcomer: Newcomer) -> None:
     quiet = "for each in /etc/postgresql/*/main/postgresql.conf"  # only its socket, not our port
     quiet += """; do echo "listen_addresses = ''" >> $each; done"""
