@@ -170,9 +170,9 @@ def test_systemctl_stop_lets_a_detached_job_commit_and_says_who_stopped_it(
     (received,) = [each for each in events if each["what"] == "stop_signal"]
     assert received["actor"]["unit"] == unit
     assert received["evidence"]["signal"] == "SIGTERM"
-    assert "systemd" in received["evidence"]["sender_command"]
+    assert received["evidence"]["sender_command"] == f"systemctl stop {unit}"
     (released,) = [each for each in events if each["what"] == "release"]
-    assert "systemd" in released["why"]
+    assert f"systemctl stop {unit}" in released["why"]
     again = ask(systemd, archive, *RUN)["unit"]
     assert again == unit
     wait_for(lambda: not systemd.active(unit), what="the unit has ended", seconds=60.0)

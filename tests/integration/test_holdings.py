@@ -22,6 +22,7 @@ from healtharchive.model.tables import captures
 from tests.lab.small_archive import Exchange, SmallArchive, build
 
 KEY = "org,example)/page"
+PAGE = "http://example.org/page"
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 STATUSES = (200, 404, 200, 301, 200)
@@ -40,7 +41,7 @@ def archive(tmp_path: Path, database_url: str) -> Iterator[SmallArchive]:
                     record_offset=1_000_000 + number,
                     record_length=1,
                     record_type="revisit" if number == 4 else "response",
-                    url="http://example.org/page",
+                    url=PAGE,
                     url_key=KEY,
                     captured_at=FIRST + number * DAY,
                     status_code=status,
@@ -54,10 +55,10 @@ def archive(tmp_path: Path, database_url: str) -> Iterator[SmallArchive]:
 def test_the_nearest_capture_is_one_that_is_no_error(archive: SmallArchive) -> None:
     with archive.database.read() as connection:
         for asked, day in [(-400, 0), (0.9, 0), (1.2, 2), (2.6, 3), (400, 4)]:
-            found = nearest_holding(connection, KEY, FIRST + asked * DAY)
+            found = nearest_holding(connection, KEY, FIRST + asked * DAY, PAGE)
             assert found is not None
             assert found.captured_at == FIRST + day * DAY
-        assert nearest_holding(connection, "org,example)/never", FIRST) is None
+        assert nearest_holding(connection, "org,example)/never", FIRST, PAGE) is None
 
 
 def test_the_captures_around_a_moment_come_in_order(archive: SmallArchive) -> None:
@@ -70,7 +71,7 @@ def test_the_captures_around_a_moment_come_in_order(archive: SmallArchive) -> No
 
 def test_a_revisit_finds_the_newest_response_with_its_payload(archive: SmallArchive) -> None:
     with archive.database.read() as connection:
-        revisit = nearest_holding(connection, KEY, FIRST + 4 * DAY)
+        revisit = nearest_holding(connection, KEY, FIRST + 4 * DAY, PAGE)
         assert revisit is not None
         assert revisit.record_type == "revisit"
         original = payload_holding(connection, revisit)
