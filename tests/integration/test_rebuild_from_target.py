@@ -51,7 +51,7 @@ JOBS = """
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture(params=["mount", "sftp"])
+@pytest.fixture(params=["mount", pytest.param("sftp", marks=pytest.mark.long)])
 def targets_file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A targets file with one target that is shipped to."""
     with ExitStack() as undo:

@@ -58,7 +58,7 @@ def test_the_file_is_whole_readable_by_others_and_right_in_promtool_s_eyes(
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert os.listdir(path.parent) == [FILE_NAME]
     text = path.read_text()
-    for name in ("database_up 1.0", "textfile_timestamp_seconds", "reconciler_pace_seconds"):
+    for name in ("database_up 1.0", "textfile_timestamp_seconds", "limit_ratio"):
         assert f"\nhealtharchive_{name}" in text
     judged = subprocess.run(
         ["promtool", "check", "metrics"],

@@ -197,7 +197,7 @@ def test_a_killed_child_that_only_waits_for_its_turn_is_waited_for_and_nobody_is
             wait_for_progress(database, job_id)
             with database.begin() as connection:
                 pause_job(database, connection, job_id, actor=ACTOR)
-            paused = wait_for_status(database, job_id, JobStatus.PAUSED)
+            paused = wait_for_status(database, job_id, JobStatus.PAUSED, seconds=120.0)
     assert (paused.retry_count, paused.park_count) == (0, 0)
     with database.read() as connection:
         (only,) = list_attempts(connection, job_id)
@@ -377,12 +377,15 @@ def test_row_27_a_database_that_is_away_for_longer_parks_the_job_until_it_is_bac
 # -- watching ------------------------------------------------------------------------------------
 
 
-def wait_for_status(database: Database, job_id: int, status: JobStatus) -> Job:
+def wait_for_status(
+    database: Database, job_id: int, status: JobStatus, *, seconds: float = 30.0
+) -> Job:
     def look() -> Job | None:
         job = job_of(database, job_id)
         return job if job.status is status else None
 
-    return wait_for(look, what=f"job {job_id} is {status}, not {job_of(database, job_id)}")
+    what = f"job {job_id} is {status}, not {job_of(database, job_id)}"
+    return wait_for(look, what=what, seconds=seconds)
 
 
 def wait_for_progress(database: Database, job_id: int) -> None:

@@ -19,7 +19,7 @@ CHECKS = (
     "response_headers_conformance,response_schema_conformance,unsupported_method"
 )
 EXAMPLES = 12
-BUDGET_SECONDS = 45
+BUDGET_SECONDS = 30
 FILES = ("campaign/annual-2026", "source/lab", "job/1")
 MANNER = (  # the same requests each time, and no longer than the budget allows
     *("--generation-deterministic", "--max-examples", str(EXAMPLES)),

@@ -87,7 +87,7 @@ def site() -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.long), "postgresql"])
 def operator(request: pytest.FixtureRequest) -> Iterator[Operator]:
     with machine() as systemd:
         install(systemd)

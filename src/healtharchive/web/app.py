@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from healtharchive.model.clock import SystemClock
@@ -48,6 +49,7 @@ from healtharchive.web.sharing import Shared
 from healtharchive.web.validators import Validated
 from healtharchive.web.visit import Site
 
+SMALL_BYTES = 1000  # too little to be worth compressing
 READERS = 4
 READY = 2  # ahead of need: who asks, hangs up and asks again has one at work and one to come
 
@@ -96,7 +98,8 @@ def app_of(site: Site) -> FastAPI:
     )
     app.state.site = site
     app.state.intake = report.Intake(site.settings, site.clock)
-    app.mount("/static", StaticFiles(directory=static_place.STATIC), name="static")
+    files = GZipMiddleware(StaticFiles(directory=static_place.STATIC), SMALL_BYTES)
+    app.mount("/static", files, name="static")
     for page in (
         health,
         robots,
