@@ -11,7 +11,7 @@ from tests.lab.night import HEALTHY, SICK
 from tests.lab.processes import is_alive, wait_for
 
 SEED = 3
-MOST_STATUS_SECONDS = 3.0
+MOST_STATUS_SECONDS = 15.0  # on a machine that is busy with other tests; a hung call never ends
 MOST_HEALTHZ_SECONDS = 1.0
 HUNG_SECONDS = 20.0
 REPAIR_SECONDS = 25.0
