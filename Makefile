@@ -56,7 +56,7 @@ build/peers/.ready: requirements/bench-browser.lock | packages
 	@touch $@
 
 test: setup lint ## every check and every test but the long ones; .ci/run calls exactly this
-	$(RUN)/python -m pytest -q -m "not long" -n 4 --dist loadfile --no-loadscope-reorder --durations=40
+	$(RUN)/python -m pytest -q -m "not long" -n 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 lint: setup ## form, types, and the rooms' import rules
 	$(RUN)/ruff format --check .
