@@ -6,7 +6,7 @@ from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import Found, NextStep
 from healtharchive.steward.condition import Condition
 from healtharchive.steward.moments import moment, span
-from healtharchive.steward.next_rounds import NO_STEWARD, in_round, steward_lives
+from healtharchive.steward.next_rounds import if_it_lives, in_round
 
 RETRY_BACKUP_SECONDS = 900.0
 RETRY_RESTORE_SECONDS = 21_600.0
@@ -18,7 +18,7 @@ def after_old_backup(found: Found, condition: Condition, settings: Settings) -> 
     again = min(RETRY_BACKUP_SECONDS, settings.backup_every_seconds)
     by_itself = f"the steward tries again every {span(again)}, at most 6 times an hour."
     return NextStep(
-        by_itself if steward_lives(condition) else f"{NO_STEWARD}; it makes one first.",
+        if_it_lives(condition, by_itself, "it makes one first."),
         "mend what the last attempt failed of: room in the backups' directory, a right to write "
         "there, `pg_dump`.",
     )
@@ -29,7 +29,7 @@ def after_bad_restore(found: Found, condition: Condition, settings: Settings) ->
     again = min(RETRY_RESTORE_SECONDS, settings.restore_test_days * 86_400.0)
     by_itself = f"the steward tries the newest backup again every {span(again)}."
     return NextStep(
-        by_itself if steward_lives(condition) else f"{NO_STEWARD}; it tries the newest one then.",
+        if_it_lives(condition, by_itself, "it tries the newest one then."),
         "wrong bytes: look at the disk, and take a copy from a target. No right to create a "
         "database: give the role that right. Tables that differ: report it.",
     )

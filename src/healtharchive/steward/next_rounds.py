@@ -16,6 +16,11 @@ def steward_lives(condition: Condition) -> bool:
     return bool(condition.services[Service.STEWARD].living)
 
 
+def if_it_lives(condition: Condition, does: str, then: str) -> str:
+    """What the steward does; where none runs, that nothing is done, and what it does `then`."""
+    return does if steward_lives(condition) else f"{NO_STEWARD}; {then}"
+
+
 def in_round(condition: Condition, name: str, every_seconds: float, does: str) -> str:
     """`the steward DOES in its next round, at …, and every 2 min`; or that nobody makes rounds."""
     if not steward_lives(condition):

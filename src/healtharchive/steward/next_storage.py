@@ -13,7 +13,7 @@ from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import Found, NextStep
 from healtharchive.steward.condition import Condition, TargetNow
 from healtharchive.steward.moments import moment, span
-from healtharchive.steward.next_rounds import NO_STEWARD, in_round, steward_lives
+from healtharchive.steward.next_rounds import if_it_lives, in_round, steward_lives
 
 SPOOL_EVERY_SECONDS = 60.0  # of the reconciler that frees what is verified elsewhere
 SHIP_SECONDS = 600.0  # the longest rest of a target whose copies fail
@@ -154,7 +154,7 @@ def after_shipping(found: Found, condition: Condition, settings: Settings) -> Ne
         f"fails is tried again after at most {span(SHIP_SECONDS)}."
     )
     return NextStep(
-        by_itself if steward_lives(condition) else f"{NO_STEWARD}; then it ships the oldest first.",
+        if_it_lives(condition, by_itself, "then it ships the oldest first."),
         "if it gets nowhere: mend what its last event names (quota, password, host key); if it is "
         "only slow: more `connections` or `bytes_per_second`.",
     )
@@ -167,7 +167,7 @@ def after_bad_copy(found: Found, condition: Condition, settings: Settings) -> Ne
         "is none, nothing: that is told as SegmentLost."
     )
     return NextStep(
-        by_itself if steward_lives(condition) else f"{NO_STEWARD}; then {by_itself}",
+        if_it_lives(condition, by_itself, f"then {by_itself}"),
         "look at the other side's disks, and who can delete there: many at once are a dying disk "
         "or a wrong path.",
     )
@@ -185,10 +185,12 @@ def after_loss(found: Found, condition: Condition, settings: Settings) -> NextSt
 def after_fixity(found: Found, condition: Condition, settings: Settings) -> NextStep:
     """Of copies that are not read back in time."""
     return NextStep(
-        f"the steward reads the longest unread first, at the pace that does all in "
-        f"{settings.fixity_days:g} days."
-        if steward_lives(condition)
-        else f"{NO_STEWARD}; then it reads the longest unread first.",
+        if_it_lives(
+            condition,
+            "the steward reads the longest unread first, at the pace that does all in "
+            f"{settings.fixity_days:g} days.",
+            "then it reads the longest unread first.",
+        ),
         "nothing, if it catches up after an outage; else more `connections`, or a number of days "
         "(`HEALTHARCHIVE_FIXITY_DAYS`) that is true.",
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from healtharchive.model.errors import SetupError
 from healtharchive.model.retention import RetiredFile
+from healtharchive.warc.segment import fsync_directory
 
 DIRECTORY = "retired"  # below state_dir
 END = ".jsonl.gz"
@@ -80,7 +81,7 @@ def add(path: Path, lines: Iterable[bytes]) -> int:
             os.rename(part, path)
     finally:
         part.unlink(missing_ok=True)  # also where the disk is full: it needs the room
-    _sync_directory(path.parent)
+    fsync_directory(path.parent)
     return added
 
 
@@ -143,11 +144,3 @@ def _copy(path: Path, to: Any) -> None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 from healtharchive.model.shipments import Expected, Wanted
 from healtharchive.storage.places import Place, Watch, digest
 from healtharchive.storage.refusals import Differs, local_file
+from healtharchive.warc.segment import fsync_directory
 
 FETCH_SUFFIX = ".fetch"
 
@@ -50,7 +51,7 @@ def fetch_one(place: Place, wanted: Wanted, throttle: Watch) -> None:
             _copy(place, wanted, file, throttle)
             with local_file(str(destination)):
                 os.rename(fresh, destination)
-                _sync_directory(destination.parent)
+                fsync_directory(destination.parent)
         except OSError:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
@@ -96,11 +97,3 @@ def _copy(place: Place, wanted: Wanted, file: BinaryIO, throttle: Watch) -> None
     if (seen.hexdigest(), size) != (wanted.sha256, wanted.size_bytes):
         what = f"{size} bytes with SHA-256 {seen.hexdigest()} instead of {wanted.sha256}"
         raise Differs(wanted.name, what)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

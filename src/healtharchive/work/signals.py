@@ -126,7 +126,7 @@ def _ordered(name: str, by: Seen) -> StopSignal:
         by.pid,
         by.uid,
         _user(by.uid),
-        _command(by.pid) or " ".join(by.words)[:COMMAND_CHARS],
+        " ".join(by.words)[:COMMAND_CHARS],
         unit_of(by.pid) or "",
         through=_command(SYSTEMD_PID),
         caller=_command(by.parent) if by.parent > SYSTEMD_PID else "",
