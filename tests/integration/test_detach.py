@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from healtharchive.cli.detach import environment_text
@@ -344,6 +344,7 @@ VALUES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\
 
 
 @given(st.dictionaries(NAMES, VALUES))
+@example({"A": "\\\n"})  # an escaped backslash at a line's end joins nothing
 def test_settings_are_read_back_as_they_were(environment: dict[str, str]) -> None:
     parsed = envfile.parse(environment_text(environment), Path("settings.env"))
     assert {each.name: each.value for each in parsed} == environment

@@ -85,14 +85,18 @@ def _assignment(match: re.Match[str], path: Path, line: int) -> Assignment:
     return Assignment(name, "".join(parts) + _unescape_plain(plain), line)
 
 
+# One pass from the left: of `\\` before a line's end, the second backslash joins no lines.
 def _unescape_plain(text: str) -> str:
-    joined = text.replace("\\\n", "").rstrip()
-    return re.sub(r"\\([\s\S])", r"\1", joined)
+    kept = re.match(r"(?:\s*(?:\\[\s\S]|[^\s\\]))*", text)  # blanks at the end count when escaped
+    return re.sub(r"\\([\s\S])", _meant, kept[0] if kept else "")
 
 
 def _unescape_quoted(text: str) -> str:
-    joined = text.replace("\\\n", "")
-    return re.sub(r'\\(["\\`$])', r"\1", joined)
+    return re.sub(r'\\(["\\`$\n])', _meant, text)
+
+
+def _meant(escape: re.Match[str]) -> str:
+    return "" if escape[1] == "\n" else escape[1]
 
 
 def _broken(path: Path, line: int, what: str) -> SetupError:
