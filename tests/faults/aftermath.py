@@ -113,7 +113,7 @@ def incomprehensible_retries(archive: Archive, job: dict[str, Any]) -> list[str]
     A crawl that is killed before it got on spends one, and one that got on has none spent.
     """
     spent, wrong = 0, []
-    for event in archive.ask("why", "job", str(job["id"])):
+    for event in archive.ask("why", "job", str(job["id"]))["events"]:
         evidence = event["evidence"]
         if event["what"] == "retry_later":
             spent += 1

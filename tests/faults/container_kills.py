@@ -195,7 +195,7 @@ class ContainerKillLoop(PartKillLoop):
 
     def _evidence(self) -> list[dict[str, Any]]:
         """What the engine said about the job, in its events."""
-        events = self.archive.ask("why", "job", str(self.archive.job()["id"]))
+        events = self.archive.ask("why", "job", str(self.archive.job()["id"]))["events"]
         return [each["evidence"] for each in events]
 
     def _gave_up(self) -> list[str]:

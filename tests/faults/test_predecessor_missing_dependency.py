@@ -100,7 +100,9 @@ def test_what_is_missing_costs_only_the_jobs_that_need_it(missing: str, tmp_path
             every=0.5,
         )
         story = wait_for(
-            lambda: [each for each in archive.ask("why", "job", "2") if each["what"] == "park"],
+            lambda: [
+                each for each in archive.ask("why", "job", "2")["events"] if each["what"] == "park"
+            ],
             what="the other job is parked",
             seconds=PATIENCE_SECONDS,
             every=0.5,

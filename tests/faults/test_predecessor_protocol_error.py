@@ -88,7 +88,7 @@ def test_a_site_that_fails_by_a_protocol_error_is_captured_by_the_other_engine(
         )
         archive.run("create-job", "--source", "odd")
         archive.run("run-db-job", "--id", "1", "--until-settled")
-        story = archive.ask("why", "job", "1")
+        story = archive.ask("why", "job", "1")["events"]
     (changed,) = [each for each in story if EVENT in str(each)]
     assert f"engine changed: {site.url} {EVENT}" in str(changed)
     assert "plain HTTP was refused" in str(changed)

@@ -80,7 +80,7 @@ def job(archive: Archive, number: int) -> dict[str, Any]:
 
 def why_parked(archive: Archive) -> list[str]:
     """The reasons for which the first job was parked, one for each time."""
-    return [str(e["why"]) for e in archive.ask("why", "job", "1") if e["what"] == "park"]
+    return [str(e["why"]) for e in archive.ask("why", "job", "1")["events"] if e["what"] == "park"]
 
 
 def many(reasons: list[str]) -> list[str]:

@@ -36,7 +36,7 @@ def reason_for_parking(archive: Archive) -> str:
     """Why the job was parked first, as soon as it was; its row forgets it with the next claim."""
 
     def look() -> str | None:
-        story = archive.ask("why", "job", str(archive.job()["id"]))
+        story = archive.ask("why", "job", str(archive.job()["id"]))["events"]
         return next((event["why"] for event in story if event["what"] == "park"), None)
 
     return wait_for(look, what="the job is parked", seconds=PATIENCE_SECONDS)

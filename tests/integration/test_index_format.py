@@ -25,6 +25,7 @@ from healtharchive.search.suggestions import spelling_in
 from healtharchive.steward import index_format
 from healtharchive.steward.index_format import BEGUN, DROP, RENEW, IndexFormat
 from healtharchive.steward.means import StewardMeans
+from healtharchive.steward.observing import look
 from healtharchive.steward.rounds import take_round
 from tests.lab.captured import (
     Page,
@@ -202,6 +203,7 @@ def test_when_its_time_is_over_it_goes_on_in_the_next_round(
     home = home_of(means)
     before = make_old(home)
     reconciler = IndexFormat(means)
+    assert look(means.database, means.settings, means.clock).older_index == "v2"
     monkeypatch.setattr(index_format, "ROUND_SECONDS", -1.0)
     for _ in range(2):
         (told,) = take_round(reconciler, means)
@@ -261,6 +263,7 @@ def test_the_steward_makes_it_anew_says_so_and_deletes_the_older_one(means: Stew
     said = [each.what for each in events_about(means.database, told.step.subject)]
     assert sorted(said) == sorted([BEGUN, RENEW])
     assert (home / "v2").exists()
+    assert look(means.database, means.settings, means.clock).older_index == ""
     (told,) = take_round(reconciler, means)
     assert (told.step.what, told.outcome) == (DROP, "applied"), told.why
     assert not (home / "v2").exists()

@@ -53,7 +53,7 @@ def test_a_crawl_tells_until_when_and_for_whom_it_waits(tmp_path: Path) -> None:
             assert f"it {words}; it goes on by itself at " in archive.run("why", "job", number)
             assert f"{words}, until " in archive.run("status", codes=(0, 1, 2))
             assert words in archive.run("show-job", "--id", number)
-            told = archive.ask("why", "job", number)
+            told = archive.ask("why", "job", number)["events"]
             assert [each for each in told if each["what"] == "note" and "politely" in each["why"]]
         job = archive.job()  # its worker was stopped: nothing is left of the wait
         assert (job["status"], job["not_before"], job["parked_reason"]) == ("queued", None, None)

@@ -131,6 +131,15 @@ def test_caps_and_cooldown_count_what_was_really_done(means: StewardMeans, clock
     assert len(oiler.done) == 3
 
 
+def test_a_clock_that_ran_ahead_holds_nothing_back(means: StewardMeans, clock: SetClock) -> None:
+    oiler = Oiler(caps=Caps(cooldown_seconds=60.0, per_hour=1, per_day=1))
+    clock.advance(7 * 86_400)
+    assert [told.outcome for told in take_round(oiler, means)] == ["applied"]
+    clock.advance(-7 * 86_400)  # somebody set it right
+    assert [told.outcome for told in take_round(oiler, means)] == ["applied"]
+    assert [told.outcome for told in take_round(oiler, means)] == ["refused"]
+
+
 def test_a_deploy_lock_holds_back_all_but_what_is_urgent(means: StewardMeans) -> None:
     means.settings.deploy_lock.touch()
     age = means.deploy_lock_age_seconds()

@@ -206,6 +206,17 @@ def test_why_did_the_worker_stop_names_who_sent_the_signal_and_who_starts_it_aga
     database.dispose()
 
 
+def test_a_pause_declared_before_any_worker_ran_is_told(archive: Archive) -> None:
+    archive.run("worker", "pause", "--reason", "the rack is moved")
+    told = archive.ask("why", "worker")
+    assert [each["what"] for each in told["events"]] == ["paused"]
+    assert told["next"][0].startswith("it never ran; ")
+    assert told["only_you"] is None
+    assert "(the rack is moved): it stays down until" in told["next"][0]
+    archive.run("worker", "resume")
+    assert "the first start of a worker is a person's" in archive.run("why", "worker")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -58,6 +58,8 @@ def test_the_wait_doubles_with_each_repair_in_vain(streak: int, wait: float) -> 
     early = Record(NOW - seconds(wait - 0.1), streak)
     assert refused(early).startswith("the last repair did not help: not before 03:00:00Z")
     assert refused(Record(NOW - seconds(wait), streak)) == ""
+    ahead = Record(NOW + seconds(7 * 86_400), streak)
+    assert refused(ahead) == "", "a repair that a wrong clock dated is no repair to wait after"
 
 
 def test_a_server_that_is_back_is_not_waited_for() -> None:

@@ -336,6 +336,13 @@ def test_what_cannot_be_installed_is_one_sentence(words: tuple[str, ...], said: 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("path", ["/srv/my data", "/srv/100%h", '/srv/"x"', "/srv/a\nUser=root"])
+def test_what_a_unit_would_read_as_something_else_is_refused(path: str) -> None:
+    with pytest.raises(SetupError, match="cannot stand in a unit of systemd's"):
+        machine(DATA_DIR=path)
+    assert machine(DATA_DIR="/srv/été/a-b_c.d+e@f").data_dir == Path("/srv/été/a-b_c.d+e@f")
+
+
 def test_a_mounter_is_not_installed_where_it_could_not_do_its_work(
     tmp_path: Path,
 ) -> None:

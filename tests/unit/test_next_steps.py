@@ -54,7 +54,7 @@ def told(
     service: ServiceNow,
     *,
     waiting: int = 1,
-    steward: bool = True,
+    steward: str = "vps1",
     refusal: str = "",
     of: Process | None = None,
 ) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def told(
         replace(service, refused=refusal),
         newest,
         jobs_waiting=waiting,
-        steward_lives=steward,
+        stewards=(process("steward", host=steward),) if steward else (),
         settings=settings_here(),
         now=NOW,
     )
@@ -107,7 +107,11 @@ def test_an_owed_restart_has_its_time() -> None:
     ("changes", "expected"),
     [
         ({"waiting": 0}, "no job waits; the steward starts it again when one does."),
-        ({"steward": False}, "no steward is running; start it: `systemctl start "),
+        ({"steward": ""}, "no steward is running; start it: `systemctl start "),
+        (
+            {"steward": "vps2"},
+            "on vps1, where it ran, no steward is running; start it there: `systemctl start ",
+        ),
         (
             {"refusal": "a deploy lock is set"},
             "the steward does not start it: a deploy lock is set.",
@@ -128,7 +132,7 @@ def test_one_that_died_without_a_word_is_told_as_such() -> None:
 
 
 def test_nobody_but_a_person_starts_a_steward() -> None:
-    coming = told(stopped(Service.STEWARD), steward=False)[1]
+    coming = told(stopped(Service.STEWARD), steward="")[1]
     assert coming.endswith("start it: `systemctl start healtharchive-steward.service`.")
 
 

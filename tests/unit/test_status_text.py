@@ -187,6 +187,18 @@ def test_a_hostile_reason_moves_no_cursor() -> None:
     assert not any("\x1b" in line or "\x07" in line for line in shown(healthy(failed=(hostile,))))
 
 
+def test_an_older_index_is_told_with_who_makes_the_new_one() -> None:
+    assert not any(line.startswith("search") for line in shown(healthy()))
+    lines = shown(healthy(older_index="v2"))
+    assert only(lines, "search") == (
+        "search   an index of the older format v2 answers; the steward makes the new one meanwhile"
+    )
+    assert lines[0].startswith("All is well")
+    gone = replace(with_services()[Service.STEWARD], living=())
+    lines = shown(healthy(older_index="v2", services=with_services(gone)))
+    assert only(lines, "search").endswith("would make the new one: `healtharchive steward`")
+
+
 def test_a_new_deploy_lock_is_told_as_what_it_does() -> None:
     lines = shown(healthy(deploy_lock_age_seconds=60.0))
     assert only(lines, "lock").endswith("is 1 min old: nothing is repaired automatically")

@@ -53,7 +53,9 @@ def why(
     told = tell(session, subject, subject_id)
     _tell_retired(where(told.retired))
     if as_json:
-        render.print_json(told.events)
+        render.print_json(
+            {"events": told.events, "next": told.next, "only_you": told.only_you or None}
+        )
         return
     _tell(told.events, session.clock.now())
     for sentence in told.next:

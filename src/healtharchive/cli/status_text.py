@@ -41,6 +41,7 @@ def screen(
     lines += _processes(condition)
     lines += _lock(condition, settings)
     lines += _storage(condition)
+    lines += _search(condition)
     lines += _jobs(condition)
     lines += _campaigns(condition, year)
     lines += _disk(condition)
@@ -136,6 +137,15 @@ def _sick(target: TargetNow, now: datetime) -> str:
         trouble = f"is tried again since {messages.moment(target.since, now)}"
     error = f"; {target.error}" if target.error else ""
     return f"target   {target.name}: {trouble}{error}"
+
+
+def _search(condition: Condition) -> Iterator[str]:
+    if not condition.older_index:
+        return
+    who = "the steward makes the new one meanwhile"
+    if not condition.services[Service.STEWARD].living:
+        who = "no steward is running that would make the new one: `healtharchive steward`"
+    yield f"search   an index of the older format {condition.older_index} answers; {who}"
 
 
 # -- jobs and campaigns --------------------------------------------------------------------

@@ -21,7 +21,7 @@ from healtharchive.model.states import JobEvent, JobStatus, TargetState
 from healtharchive.model.targets import get_target, open_targets_of
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.next_jobs import after_job
-from healtharchive.steward.next_services import after_service
+from healtharchive.steward.next_services import after_service, before_first
 from healtharchive.steward.next_storage import after_target, only_you
 from healtharchive.steward.observing import service_now
 from healtharchive.steward.observing_jobs import needs
@@ -166,9 +166,7 @@ def _service(session: Session, connection: Connection, subject: str, subject_id:
     service = Service(subject)
     process = asked.newest_process(connection, service, subject_id)
     if process is None:
-        if subject_id:
-            return _plain(session, connection, subject, subject_id)
-        raise NotFound(f"No {subject} has ever run here.", f"Start it: `healtharchive {subject}`.")
+        return _never_ran(session, connection, service, subject_id)
     now = session.database.now(connection)
     about = (process.holder[:128], process.host, ALL_MACHINES)
     events = _joined(*(_since(connection, subject, each, process) for each in about))
@@ -176,11 +174,25 @@ def _service(session: Session, connection: Connection, subject: str, subject_id:
         service_now(connection, service, now, session.settings),
         process,
         jobs_waiting=asked.count_waiting(connection),
-        steward_lives=bool(service_now(connection, Service.STEWARD, now, session.settings).living),
+        stewards=service_now(connection, Service.STEWARD, now, session.settings).living,
         settings=session.settings,
         now=now,
     )
     return Story(events, after)
+
+
+def _never_ran(
+    session: Session, connection: Connection, service: Service, subject_id: str
+) -> Story:
+    """Of a service without a process: who declared a pause of it, or that it never ran."""
+    if subject_id:
+        return _plain(session, connection, service, subject_id)
+    events = story(connection, service, ALL_MACHINES)
+    if not events:
+        raise NotFound(f"No {service} has ever run here.", f"Start it: `healtharchive {service}`.")
+    now = session.database.now(connection)
+    found = service_now(connection, service, now, session.settings)
+    return Story(tuple(events), (before_first(found, session.settings, now),))
 
 
 def _since(

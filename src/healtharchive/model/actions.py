@@ -65,10 +65,13 @@ def note_action(
     )
 
 
-def done_since(
-    connection: Connection, subject: str, subject_id: str, what: str, since: datetime
+def done_within(
+    connection: Connection, subject: str, subject_id: str, what: str, span: timedelta, now: datetime
 ) -> int:
-    """How often this was really done since then, whether it helped or not."""
+    """How often this was really done in the time before now, whether it helped or not.
+
+    What a clock that ran ahead dated later than now says nothing.
+    """
     query = (
         select(func.count())
         .select_from(actions)
@@ -76,7 +79,8 @@ def done_since(
             actions.c.subject == subject,
             actions.c.subject_id == subject_id,
             actions.c.what == what,
-            actions.c.at > since,
+            actions.c.at > now - span,
+            actions.c.at <= now,
             actions.c.outcome != REFUSED,
         )
     )
@@ -99,9 +103,12 @@ def last_refusal(connection: Connection, subject: str, subject_id: str, what: st
     return row.why if row is not None and row.outcome == REFUSED else ""
 
 
-def last_done(connection: Connection, subject: str, subject_id: str, what: str) -> datetime | None:
-    """When this was last really done, whether it helped or not."""
-    return _last(connection, subject, subject_id, what, actions.c.outcome != REFUSED)
+def last_done(
+    connection: Connection, subject: str, subject_id: str, what: str, now: datetime
+) -> datetime | None:
+    """When this was last really done before now, whether it helped or not."""
+    really = (actions.c.outcome != REFUSED) & (actions.c.at <= now)
+    return _last(connection, subject, subject_id, what, really)
 
 
 def last_applied(

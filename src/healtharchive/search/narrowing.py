@@ -68,8 +68,8 @@ class Query:
 
     `text` may hold filters (see `grammar`); the fields count as more of them. Of each page only the
     latest capture is found, as of the last day asked for, and within the campaigns asked for; with
-    `all_captures` every one. `kind` is html, pdf or text. `oldest` goes by the page's first
-    capture, `newest` by the capture that is found.
+    `all_captures` every one. What was captured since `as_of` changes nothing. `kind` is html, pdf
+    or text. `oldest` goes by the page's first capture, `newest` by the capture that is found.
     """
 
     text: str = ""
@@ -80,6 +80,7 @@ class Query:
     date_from: date | None = None
     date_to: date | None = None
     all_captures: bool = False
+    as_of: datetime | None = None
     sort: Sort = "relevance"
     page: int = 1
     size: int = 10
@@ -159,7 +160,7 @@ class Plan:
                 wanted, unwanted = self._named(name)
                 must += wanted
                 must_not += unwanted
-        first, end = (None, None) if "date" in leave_out else self.span
+        first, end = (None, self._as_of) if "date" in leave_out else self.span
         if first is not None:
             must.append(self._between("captured", first, None))
         if end is not None:
@@ -198,7 +199,12 @@ class Plan:
         """From which microsecond on, and before which one, captures are asked for."""
         after = [microseconds(day) for each in self.asked.named("after") if (day := _day(each))]
         before = [microseconds(day) for each in self.asked.named("before") if (day := _day(each))]
+        before += [self._as_of] if self._as_of is not None else []
         return max(after, default=None), min(before, default=None)
+
+    @property
+    def _as_of(self) -> int | None:
+        return microseconds(self._query.as_of) if self._query.as_of else None
 
     @cached_property
     def _asks_edition(self) -> bool:

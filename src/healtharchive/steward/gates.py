@@ -54,7 +54,8 @@ def refusal(
     if record.in_last_day >= policy.per_day:
         return f"it was repaired {record.in_last_day} times in the last day"
     wait = next_apply(record, policy)
-    if wait is not None and now < wait and not record.server_is_back:
+    ahead = record.last_apply_at is not None and record.last_apply_at > now  # a clock was wrong
+    if wait is not None and now < wait and not (record.server_is_back or ahead):
         return f"the last repair did not help: not before {wait:%H:%M:%S}Z"
     if writers and not _hang_too(verdict, open_since, now, policy):
         jobs = ", ".join(str(each) for each in writers)

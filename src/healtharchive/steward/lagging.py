@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from healtharchive.model.actions import done_since
+from healtharchive.model.actions import done_within
 from healtharchive.model.blame import Blame
 from healtharchive.model.lags import (
     IndexFailed,
@@ -148,7 +148,8 @@ class Lagging:
                 waiting=unindexed(connection),
                 given_up=[
                     GivenUp(
-                        each, done_since(connection, "job", str(each.job_id), AGAIN, now - ONCE_IN)
+                        each,
+                        done_within(connection, "job", str(each.job_id), AGAIN, ONCE_IN, now),
                     )
                     for each in index_failures(connection)
                 ],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from healtharchive.model.services import Hold, HoldKind, Process, Service
@@ -51,7 +52,7 @@ def after_service(
     process: Process,
     *,
     jobs_waiting: int,
-    steward_lives: bool,
+    stewards: Sequence[Process],
     settings: Settings,
     now: datetime,
 ) -> tuple[str, ...]:
@@ -66,8 +67,21 @@ def after_service(
         return (_ended(service, process, now), _held(hold, service, settings, now))
     return (
         _ended(service, process, now),
-        _started_again(service, process, jobs_waiting, steward_lives, settings, now),
+        _started_again(service, process, jobs_waiting, stewards, settings, now),
     )
+
+
+def before_first(service: ServiceNow, settings: Settings, now: datetime) -> str:
+    """What becomes of a service that never ran."""
+    hold = covering(service, settings, now)
+    if hold is not None:
+        return f"it never ran; {_held(hold, service, settings, now)}"
+    return _first_start(service)
+
+
+def _first_start(service: ServiceNow) -> str:
+    start = start_command(service)
+    return f"nothing: the first start of a {service.service} is a person's; `{start}`."
 
 
 def _ended(service: ServiceNow, process: Process, now: datetime) -> str:
@@ -96,17 +110,20 @@ def _started_again(
     service: ServiceNow,
     process: Process | None,
     jobs_waiting: int,
-    steward_lives: bool,
+    stewards: Sequence[Process],
     settings: Settings,
     now: datetime,
 ) -> str:
     start = start_command(service)
     if service.service == Service.STEWARD:
         return f"nobody declared that it should be down; start it: `{start}`."
-    if not steward_lives:
+    if not stewards:
         return f"nobody starts it again: no steward is running; start it: `{start}`."
     if process is None:
-        return f"nothing: the first start of a {service.service} is a person's; `{start}`."
+        return _first_start(service)
+    if all(each.host != process.host for each in stewards):
+        here = f"on {process.host}, where it ran, no steward is running"
+        return f"nobody starts it again: {here}; start it there: `{start}`."
     owed = [each for each in service.holds if each.kind == HoldKind.OWED]
     if service.service == Service.WORKER and not jobs_waiting and not owed:
         return "nothing: no job waits; the steward starts it again when one does."
@@ -134,7 +151,12 @@ def after_missing(found: Found, condition: Condition, settings: Settings) -> Nex
     """Of a worker or the pages, which nobody meant to be down."""
     service = condition.services[found.subject_id]
     by_itself = _started_again(
-        service, service.newest, 1, steward_lives(condition), settings, condition.now
+        service,
+        service.newest,
+        1,
+        condition.services[Service.STEWARD].living,
+        settings,
+        condition.now,
     )
     return NextStep(
         by_itself,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from healtharchive.model.actions import DAY, done_since
+from healtharchive.model.actions import DAY, done_within
 from healtharchive.model.condition import definitions_of, running_attempts, waits_since
 from healtharchive.model.jobs import Job, list_jobs, waiting_jobs
 from healtharchive.model.progress_samples import Sample, samples_of
@@ -96,7 +96,7 @@ def running_now(
                 eta_seconds=rate.eta_seconds(job.counts.queued) if rate is not None else None,
                 stall_seconds=stall.seconds,
                 restarts_per_day=stall.restarts_per_day,
-                restarts_in_day=done_since(connection, "job", str(job.id), RESTART, now - DAY),
+                restarts_in_day=done_within(connection, "job", str(job.id), RESTART, DAY, now),
                 targets=needs(job),
             )
         )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from healtharchive.model.actions import HOUR, done_since
+from healtharchive.model.actions import HOUR, done_within
 from healtharchive.model.condition import oldest_proof, oldest_unshipped, refusal_told
 from healtharchive.model.copies import CopyTally, tally
 from healtharchive.model.local_readings import bad_local, oldest_local_reading
@@ -53,7 +53,7 @@ def target_now(
         held=held(connection, target),
         refused=refusal_told(connection, target.name, RECOVER, target.since) if sick else "",
         repair_at=next_apply(Record(target.last_apply_at, target.apply_streak), gates),
-        repairs_in_hour=done_since(connection, "target", target.name, RECOVER, now - HOUR)
+        repairs_in_hour=done_within(connection, "target", target.name, RECOVER, HOUR, now)
         if sick
         else 0,
         jobs_waiting=waiting_for(connection, target.name),

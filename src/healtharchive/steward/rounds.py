@@ -20,7 +20,7 @@ from healtharchive.model.actions import (
     FAILED,
     HOUR,
     REFUSED,
-    done_since,
+    done_within,
     last_done,
     last_refusal,
     note_action,
@@ -156,9 +156,9 @@ def _objection(reconciler: Reconciler, step: Step, means: StewardMeans) -> str:
 def _past(connection: Connection, step: Step, now: datetime) -> Past:
     what = (step.subject, step.subject_id, step.what)
     return Past(
-        last_done(connection, *what),
-        done_since(connection, *what, now - HOUR),
-        done_since(connection, *what, now - DAY),
+        last_done(connection, *what, now),
+        done_within(connection, *what, HOUR, now),
+        done_within(connection, *what, DAY, now),
     )
 
 

@@ -256,6 +256,16 @@ class Services:
 
     def observe(self, service: Service) -> ServiceSeen:
         """One service of this machine as it is now."""
+        seen = self._recorded(service)
+        if seen.living_since is not None:
+            return seen
+        # Both may ask systemd, and wait for it: no transaction is open meanwhile.
+        unit = unit_of(service, seen.last)
+        objection = self._starter.objection(service, unit)
+        return replace(seen, objection=objection, disabled=self.disabled(unit))
+
+    def _recorded(self, service: Service) -> ServiceSeen:
+        """What the database has of it, and who of them lives."""
         host = self.means.actor.host
         database = self.means.database
         with database.read() as connection:
@@ -263,12 +273,11 @@ class Services:
             living = [
                 each for each in standing_processes(connection, service) if self._lives(each, now)
             ]
-            alive = [each.started_at for each in living if each.host == host]
             last = newest_process(connection, service, host)
             return ServiceSeen(
                 service=service,
                 host=host,
-                living_since=max(alive, default=None),
+                living_since=max((e.started_at for e in living if e.host == host), default=None),
                 last=last,
                 words=last_words(connection, last) if last is not None else None,
                 holds=tuple(
@@ -276,14 +285,9 @@ class Services:
                     for each in open_holds(connection, service, host=host)
                 ),
                 waiting=waiting_jobs(connection),
-                objection=self._objection(service, last) if not alive else "",
                 resumed_at=resumed_at(connection, service, host),
-                disabled=not alive and self.disabled(unit_of(service, last)),
                 elsewhere=tuple(sorted({each.host for each in living} - {host})),
             )
-
-    def _objection(self, service: Service, last: Process | None) -> str:
-        return self._starter.objection(service, unit_of(service, last))
 
     def _lives(self, process: Process, now: datetime) -> bool:
         """Whether it exists here; one in a container of this machine shows by its beats."""

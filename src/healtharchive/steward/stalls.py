@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from healtharchive.model.actions import DAY, done_since
+from healtharchive.model.actions import DAY, done_within
 from healtharchive.model.progress_samples import Sample, samples_of
 from healtharchive.model.restarts import request_restart
 from healtharchive.model.running_crawls import RunningCrawl, running_crawls
@@ -245,7 +245,7 @@ class Stalls:
                         crawl=crawl,
                         policy=policy,
                         samples=tuple(samples),
-                        restarts_in_day=done_since(connection, "job", job, RESTART, now - DAY),
+                        restarts_in_day=done_within(connection, "job", job, RESTART, DAY, now),
                     )
                 )
         return plan(watched, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from healtharchive.model.actions import DAY, HOUR, REFUSED, done_since, last_refusal, note_action
+from healtharchive.model.actions import DAY, HOUR, REFUSED, done_within, last_refusal, note_action
 from healtharchive.model.journal import record
 from healtharchive.model.states import TargetState
 from healtharchive.model.target import Verdict
@@ -148,8 +148,8 @@ class Storage:
         with self.means.database.read() as connection:
             now = self.means.database.now(connection)
 
-            def done(since: timedelta) -> int:
-                return done_since(connection, "target", target.name, RECOVER, now - since)
+            def done(span: timedelta) -> int:
+                return done_within(connection, "target", target.name, RECOVER, span, now)
 
             return Record(
                 target.last_apply_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ DIRECTORIES = (
     "evidence_dir",
     "backup_dir",
 )
+# What stands in a unit as it is: systemd splits at blanks and replaces what begins with a percent.
+PLAIN = re.compile(r"[\w/.+@:=,-]+")
 END_SECONDS = 30.0  # beyond `stop_seconds`, to kill what does not end and to write how it ended
 
 
@@ -118,10 +121,10 @@ def machine_of(
     sources: Iterable[SourceDefinition] = (),
 ) -> Machine:
     """The machine as settings, targets and sources make it. `parts` are where the program's files
-    are. SetupError when sources want several runtimes of podman."""
+    are. SetupError when sources want several runtimes of podman, or a name is none for a unit."""
     declared = tuple(targets)
     in_podman = [each for each in sources if _uses_podman(each)]
-    return Machine(
+    machine = Machine(
         program=program,
         in_homes=tuple(each for each in parts if in_a_home(each)),
         user=user,
@@ -138,6 +141,19 @@ def machine_of(
         containers=bool(in_podman),
         container_runtime=_runtime(in_podman),
     )
+    _check_names(machine)
+    return machine
+
+
+def _check_names(machine: Machine) -> None:
+    paths = (machine.program, machine.data_dir, machine.jobs_root, machine.wanted_dir)
+    names = (machine.user, machine.container_runtime, machine.env_file, machine.mounter_socket)
+    for name in map(str, (*names, *paths, *machine.in_homes, *machine.writable)):
+        if name and not PLAIN.fullmatch(name):
+            raise SetupError(
+                f"'{name}' cannot stand in a unit of systemd's: it has a blank or a special sign.",
+                "Use letters, digits and any of / . _ + @ : = , - only.",
+            )
 
 
 def _uses_podman(source: SourceDefinition) -> bool:
