@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from healtharchive.model.journal import Actor, Event
 from healtharchive.steward.incident import draft
 from healtharchive.steward.incident_records import Records
+from healtharchive.steward.incident_spans import lifeless, workless
 from healtharchive.steward.incident_timeline import inline, lines
+from tests.lab.conditions import process
 
 BEGIN = datetime(2026, 1, 24, 6, tzinfo=UTC)
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -85,3 +88,21 @@ def test_what_happens_twice_or_much_later_is_told_each_time() -> None:
 def test_a_sites_words_have_no_power_over_the_document() -> None:
     assert inline("a\n# b `c` <img src=x> [d](e)") == r"a # b \`c\` \<img src=x> \[d](e)"
     assert len(inline("x" * 1000)) == 301
+
+
+def test_no_pages_are_missed_before_the_first_and_adjacent_waits_are_one_span() -> None:
+    since, until = BEGIN, BEGIN + timedelta(hours=3)
+    begun = BEGIN + timedelta(hours=1)
+    told = [
+        event(1, 600, "job", "queue", ("created", "queued")),
+        event(2, 1200, "job", "park", ("queued", "parked")),
+    ]
+    records = Records(
+        since=since, until=until, now=until, host="h", version="1", events=tuple(told),
+        lives=(process("serve", started_at=begun, beat_at=until),),
+        first_starts={"serve": begun, "worker": since - timedelta(days=1)},
+    )  # fmt: skip
+    assert lifeless(records, "serve") == []
+    assert lifeless(replace(records, first_starts={"serve": since}), "serve") == [(since, begun)]
+    assert lifeless(records, "worker") == [(since, until)]
+    assert workless(records) == [(told[0].at, until)]

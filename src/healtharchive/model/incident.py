@@ -131,6 +131,12 @@ def lives_between(connection: Connection, since: datetime, until: datetime) -> l
     return [Process(*(getattr(row, name) for name in every)) for row in connection.execute(query)]
 
 
+def first_starts(connection: Connection) -> dict[str, datetime]:
+    """When each service was first started, as far as the database goes back."""
+    query = select(services.c.service, func.min(services.c.started_at).label("at"))
+    return {row.service: row.at for row in connection.execute(query.group_by(services.c.service))}
+
+
 def samples_between(connection: Connection, since: datetime, until: datetime) -> list[SampleThen]:
     """How far jobs were, from moment to moment of a span; first how far each was before it."""
     job_id, at = progress_samples.c.job_id, progress_samples.c.at

@@ -43,6 +43,7 @@ class Records:
     alerts: tuple[AlertThen, ...] = ()
     actions: tuple[Action, ...] = ()
     lives: tuple[Process, ...] = ()
+    first_starts: Mapping[str, datetime] = field(default_factory=dict)  # of each service, ever
     samples: tuple[SampleThen, ...] = ()
     jobs: tuple[JobThen, ...] = ()
     job_states: Mapping[str, str] = field(default_factory=dict)  # at `since`, by the job's id
@@ -82,6 +83,7 @@ def gather(
             alerts=tuple(incident.alerts_between(connection, since, until)),
             actions=tuple(incident.actions_between(connection, since, until)),
             lives=tuple(incident.lives_between(connection, since, until)),
+            first_starts=incident.first_starts(connection),
             samples=tuple(incident.samples_between(connection, since, until)),
             jobs=tuple(incident.jobs_before(connection, until)),
             job_states=incident.states_before(connection, "job", since),

@@ -42,25 +42,26 @@ def ended_at(life: Process, now: datetime) -> datetime | None:
 
 
 def lifeless(records: Records, service: str) -> list[Span]:
-    """When no process of a service lived, within the span."""
+    """When no process of a service lived, within the span; none is missed before its first."""
+    began = max(records.since, records.first_starts.get(service, records.since))
     alive = [
         (life.started_at, ended_at(life, records.now) or records.until)
         for life in records.lives
         if life.service == service
     ]
-    return without((records.since, records.until), alive)
+    return without((began, records.until), alive)
 
 
 def workless(records: Records) -> list[Span]:
     """When jobs waited and no worker lived."""
     gone, waited = lifeless(records, "worker"), _waiting(records)
-    both = [
+    both = (
         (max(one[0], other[0]), min(one[1], other[1]))
         for one in gone
         for other in waited
         if max(one[0], other[0]) < min(one[1], other[1])
-    ]
-    return sorted(both)
+    )
+    return joined(sorted(both))
 
 
 def _waiting(records: Records) -> list[Span]:
