@@ -83,7 +83,8 @@ night: setup ## the night of 2026-01-24 in six simulated hours: alerts, actions,
 	$(RUN)/python -m tests.faults.six_hours
 
 faults: setup ## the tests that really break things, the long ones too
-	$(RUN)/python -m pytest -q tests/faults tests/integration/test_rebuild_from_target.py
+	$(RUN)/python -m pytest -q tests/faults
+	$(RUN)/python -m pytest -q -m long tests/integration tests/judges
 
 systemd-lab: setup ## installed under a real systemd (root), the long tests too: kills, hangs, stops, fast failures, dead mounts
 	$(RUN)/python -m pytest -q tests/systemd

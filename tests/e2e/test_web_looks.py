@@ -6,7 +6,7 @@ axe-core (WCAG 2.2 AA) is the judge of contrast, names, roles and target sizes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -52,12 +52,16 @@ def violations(page: Page, axe: str) -> Any:
     return page.evaluate(RUN_AXE, RULES)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("name", PAGES)
-def test_every_page_fits_and_can_be_read_by_everybody(
-    seen: Looks, axe: str, name: str, language: str
+def in_pairs(language: str) -> list[tuple[str, str]]:
+    """Schemes and sizes of which, over both languages, any two values of two kinds meet once."""
+    sizes = list(SIZES)
+    return list(zip(SCHEMES, sizes if language == LANGUAGES[0] else sizes[::-1], strict=True))
+
+
+def judge(
+    seen: Looks, axe: str, name: str, language: str, looks: Iterable[tuple[str, str]]
 ) -> None:
-    for scheme, size in itertools.product(SCHEMES, SIZES):
+    for scheme, size in looks:
         with seen.reader(scheme, size) as someone:
             page = seen.visit(someone, language, name)
             assert page.evaluate(WIDER) <= 0, f"{scheme} {size}: it scrolls sideways"
@@ -65,6 +69,26 @@ def test_every_page_fits_and_can_be_read_by_everybody(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_fits_and_can_be_read_by_everybody(
+    seen: Looks, axe: str, name: str, language: str
+) -> None:
+    judge(seen, axe, name, language, in_pairs(language))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", PAGES)
+def test_so_it_is_in_every_scheme_on_every_screen(
+    seen: Looks, axe: str, name: str, language: str
+) -> None:
+    rest = [each for each in itertools.product(SCHEMES, SIZES) if each not in in_pairs(language)]
+    judge(seen, axe, name, language, rest)
+
+
+@pytest.mark.parametrize(
+    "language", ["en", *(pytest.param(each, marks=pytest.mark.long) for each in LANGUAGES[1:])]
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_first_visit_is_light_and_asks_nobody_else(seen: Looks, name: str, language: str) -> None:
     with seen.reader("light", "phone") as someone:

@@ -10,7 +10,11 @@ import pytest
 
 from tests.faults import incident
 
-IN_THE_SUITE = ("killed", "hang", pytest.param("reboot", marks=pytest.mark.long))
+# The night itself, and with `make faults` two others.
+IN_THE_SUITE = (
+    "killed",
+    *(pytest.param(each, marks=pytest.mark.long) for each in ("hang", "reboot")),
+)
 
 
 @pytest.mark.timeout(600)

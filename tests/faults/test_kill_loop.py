@@ -14,7 +14,7 @@ from tests.faults import browser_kills, kill_loop
 
 
 def test_row_37_killing_crawl_child_and_worker_leaves_no_trace_in_the_archive() -> None:
-    assert kill_loop.run(50, seed=1, pages=40) == []
+    assert kill_loop.run(20, seed=1, pages=40) == []
 
 
 def test_killing_any_part_of_a_browser_crawl_leaves_no_trace_in_the_archive() -> None:

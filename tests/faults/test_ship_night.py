@@ -11,7 +11,8 @@ SECONDS = 20.0  # shorter than by command, so that one night without a fault ser
 pytestmark = pytest.mark.timeout(280)
 
 
-@pytest.mark.parametrize("name", ["partition", pytest.param("full", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["partition", "full"])
 def test_a_fault_of_the_box_is_not_noticed_by_the_crawl_and_costs_no_segment(name: str) -> None:
     lasts = ship_night.VARIANTS[name].seconds
     result, wrong = ship_night.run(name, seed=1, seconds=min(lasts, SECONDS))

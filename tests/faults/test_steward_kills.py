@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import steward_kills
 
-KILLS = 10
+KILLS = 5
 
 
 @pytest.mark.timeout(280)

@@ -176,6 +176,7 @@ def test_a_child_that_does_not_stop_is_killed_and_its_job_released(
     assert job_of(database, job_id).status is JobStatus.QUEUED
 
 
+@pytest.mark.long  # it takes the processors from all others
 @pytest.mark.timeout(300)
 def test_a_killed_child_that_only_waits_for_its_turn_is_waited_for_and_nobody_is_blamed(
     database: Database, tmp_path: Path

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from healtharchive.web.operations_admission import COOKIE
-from tests.judges.test_schemathesis import CHECKS, MANNER
+from tests.judges.test_schemathesis import BUDGET, CHECKS, MANNER
 from tests.lab.editions import serving
 from tests.lab.judges import program
 from tests.lab.operations import API, Office, office, walk
@@ -36,7 +36,16 @@ def desk(tmp_path: Path) -> Iterator[Office]:
 
 def ask(directory: Path, described: Path, address: str, *more: str) -> None:
     """Have schemathesis ask; the test fails when it finds anything."""
-    command = [program("schemathesis"), "run", str(described), "--url", address, *MANNER, *more]
+    command = [
+        program("schemathesis"),
+        "run",
+        str(described),
+        "--url",
+        address,
+        *MANNER,
+        *BUDGET,
+        *more,
+    ]
     run = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )

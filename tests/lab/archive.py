@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from healtharchive.cli import render
+from healtharchive.model.errors import HealthArchiveError
+from healtharchive.model.jobs import list_jobs
+from healtharchive.settings import load, open_database
 from tests.lab.processes import ROOT, kill_tree, running, spawn, stop, wait_for, without_settings
 
 COMMAND_SECONDS = 120.0
@@ -90,8 +94,18 @@ class Archive:
             self.run("source", "add", str(path))
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Every job as `list-jobs` shows it."""
-        jobs: list[dict[str, Any]] = self.ask("list-jobs")
+        """Every job as `list-jobs --json` shows it.
+
+        Read without the command: waiting for a job by starting one again and again takes a core.
+        """
+        try:
+            database = open_database(load(self.environment))
+            with database.read() as connection:
+                found = list_jobs(connection)
+            database.dispose()
+        except HealthArchiveError as error:
+            raise CommandFailed(f"The jobs cannot be listed: {error}") from error
+        jobs: list[dict[str, Any]] = json.loads(json.dumps(render.plain(found)))
         return jobs
 
     def job(self) -> dict[str, Any]:

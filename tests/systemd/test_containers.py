@@ -123,6 +123,7 @@ def test_a_container_outlives_its_killed_worker_and_the_next_attempt_adopts_it(
     assert_captured(archive, job)
 
 
+@pytest.mark.long
 def test_podman_that_is_killed_leaves_its_containers_alive(archive: Installed) -> None:
     job = add_job(archive)
     crawler = wait_for_captures(archive, job)

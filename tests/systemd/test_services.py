@@ -42,7 +42,7 @@ def finish(archive: Installed, site: Site) -> None:
         lambda: archive.job()["status"] == DONE,
         what="the job is captured and indexed",
         seconds=CAPTURE_SECONDS,
-        every=0.5,
+        every=1.0,
     )
     found = compare(archive.seen(archive.job()["output_dir"]), site.truth)
     assert [str(each) for each in found if not each.url.endswith("/robots.txt")] == []
@@ -173,7 +173,7 @@ def test_root_starts_what_the_archives_user_wants_and_nothing_else(archive: Inst
     assert not archive.is_up("healtharchive-steward.service")
 
 
-@pytest.mark.parametrize("how", ["stopped", "died"])
+@pytest.mark.parametrize("how", ["stopped", pytest.param("died", marks=pytest.mark.long)])
 def test_the_steward_starts_a_worker_that_is_down_while_work_waits(
     archive: Installed, site: Site, how: str
 ) -> None:
