@@ -11,7 +11,6 @@ from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encodi
 from resiliparse.parse.html import HTMLTree
 
 from healtharchive.search.language import language_of
-from healtharchive.search.pdf import pdf_text
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 PDF_TYPES = ("application/pdf", "application/x-pdf")
@@ -115,6 +114,8 @@ def _heading(tree: HTMLTree) -> str:
 
 
 def _of_pdf(data: bytes, content_language: str) -> PageText:
+    from healtharchive.search.pdf import pdf_text  # pypdf; who searches or serves reads no PDF
+
     found = pdf_text(data)
     text = tidy(found.text)
     title = " ".join(tidy(found.title, MOST_TITLE_CHARS).split())

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from healtharchive.search import formats
-from healtharchive.search.renewal import renew
 from healtharchive.settings import load, open_database
 from healtharchive.steward.delegating import Tell, serve_one
 
@@ -26,6 +25,8 @@ class IndexFormatOrder:
 
 def work(order: IndexFormatOrder, tell: Tell) -> dict[str, Any]:
     """Do it; how much was written."""
+    from healtharchive.search.renewal import renew  # the steward needs the order alone
+
     settings = load()
     if order.drop:
         formats.drop_older(settings.search_dir)

@@ -20,8 +20,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import BinaryIO
 
-import surt
-
 from healtharchive.warc.claims import PAYLOAD_FIELD, payload_digest
 from healtharchive.warc.companions import Companions
 from healtharchive.warc.payload import HttpHead, http_head
@@ -114,6 +112,8 @@ def write_cdxj(warc_path: Path, out_path: Path, *, on_bad: OnBad | None = None) 
 
 def url_key(url: str) -> str:
     """The SURT of a URL, under which its captures sort together; the URL itself if it has none."""
+    import surt  # it takes a tenth of a second, and most processes never need a key
+
     key = url
     if not url.isspace():  # surt fails on blanks alone
         with contextlib.suppress(ValueError):
