@@ -116,6 +116,32 @@ def counts(index: SearchIndex, text: str) -> dict[str, dict[str, int]]:
     }
 
 
+@pytest.mark.parametrize(
+    ("asked", "numbers"),
+    [
+        ("covid19", {1, 2, 3}),
+        ("COVID19 vaccine", {1, 3}),
+        ("covid-19", {1, 2}),
+        ("covid20", set()),
+        ("covid1", set()),
+        ("-covid19 vaccine", {1, 4}),
+    ],
+)
+def test_a_word_with_its_number_is_found_where_they_stand_apart(
+    tmp_path: Path, asked: str, numbers: set[int]
+) -> None:
+    texts = ("COVID-19 vaccine", "on Covid 19", "Covid19 and a vaccine", "19 years of the vaccine")
+    index = SearchIndex(tmp_path)
+    index.put(
+        page(f"https://hc.example/{number}", 2024, "Page", text)
+        for number, text in enumerate(texts, start=1)
+    )
+    hits = search_in(index, Query(text=asked)).hits
+    assert {int(hit.url.rpartition("/")[2]) for hit in hits} == numbers
+    marked = [piece.text for hit in hits for piece in hit.snippet if piece.highlighted]
+    assert bool(marked) == bool(hits)
+
+
 @pytest.mark.parametrize("sort", ["newest", "oldest", "relevance"])
 def test_pages_go_on_from_each_other_whatever_is_captured_meanwhile(
     tmp_path: Path, sort: Sort

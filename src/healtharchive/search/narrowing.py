@@ -58,6 +58,8 @@ OPERATORS = re.compile(r"[\\:^~*\[\]{}()<>=!&|`/+]")
 ELISION = re.compile(r"\b(?:[ldcjmntsy]|qu|jusqu|lorsqu|puisqu|quoiqu)['’](?=\w)", re.IGNORECASE)
 POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
 APOSTROPHE = re.compile(r"['’]")
+# covid19: pages most often have COVID-19 or Covid 19, of which the index has two words.
+WITH_NUMBER = re.compile(r"([^\W\d_]{2,})(\d{1,4})")
 LONE_DASH = re.compile(r"(?<!\S)-+(?!\w|\")")
 ONLY_WORDS = re.compile(r'(?<!\S)(?:OR|AND|NOT|IN)(?!\S)|(?<!\S)-(?:"[^"]*"|\S+)|"[^"]*"')
 
@@ -120,8 +122,16 @@ class Plan:
         if ONLY_WORDS.search(text):
             return self._anywhere(text)
         words = self._telling
-        each = [(tantivy.Occur.Should, self._anywhere(word)) for word in words]
+        each = [(tantivy.Occur.Should, self._spelled(word)) for word in words]
         return tantivy.Query.boolean_query(each, self._least)
+
+    def _spelled(self, word: str) -> tantivy.Query:
+        """The word, also where its number stands apart."""
+        parts = WITH_NUMBER.fullmatch(word)
+        if parts is None:
+            return self._anywhere(word)
+        apart = self._anywhere(f'"{parts[1]} {parts[2]}"')
+        return _any([self._anywhere(word), apart])
 
     def _anywhere(self, text: str) -> tantivy.Query:
         names = [*ANYWHERE, *HEADINGS] if self._index.sections else ANYWHERE
