@@ -129,7 +129,7 @@ def answers(means: StewardMeans) -> Iterator[tuple[str, Any]]:
                 yield (
                     f"acted {subject} {thing}",
                     [
-                        (last_done(connection, *key, now), last_applied(connection, *key))
+                        (last_done(connection, *key, now), last_applied(connection, *key, now))
                         + ((last_refusal(connection, *key),) if subject == "target" else ())
                         for what in ("recover", "start", "keep_suppressions")
                         if subject not in ("database", "segment") and ":" not in thing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -72,23 +71,6 @@ def test_facets_count_and_lead_to_what_they_count(site: httpx.Client) -> None:
     assert (found["Anglais"][1], found["Français"][1], found["2026"][1]) == (2, 1, 3)
     for address, count in found.values():
         assert len(tree_of(site, address).css("ol.hits > li")) == count
-
-
-def test_further_pages_are_as_of_the_first_one(site: httpx.Client) -> None:
-    first = site.get("/api/search?q=vaccine").json()
-    assert datetime.fromisoformat(first["as_of"]) <= datetime.now(UTC)
-    again = site.get("/api/search", params={"q": "vaccine", "asof": first["as_of"]}).json()
-    assert again == first
-    long_ago = site.get("/api/search?q=vaccine&asof=2001-01-01T00:00:00Z").json()
-    assert (long_ago["total"], long_ago["as_of"]) == (0, "2001-01-01T00:00:00Z")
-    wrong = site.get("/api/search?q=vaccine&asof=yesterday")
-    assert wrong.status_code == 422
-    assert wrong.json()["errors"] == [
-        {
-            "field": "asof",
-            "sentence": "As of: “yesterday” is not a moment such as 2026-01-24T12:00:00Z.",
-        }
-    ]
 
 
 def test_a_chosen_facet_is_marked_and_its_link_drops_it(site: httpx.Client) -> None:

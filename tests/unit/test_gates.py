@@ -122,7 +122,7 @@ def test_row_08_a_target_that_keeps_failing_is_tried_ever_more_slowly() -> None:
     while moment < NOW + timedelta(days=1):
         tries.append((moment - NOW).total_seconds())
         record = Record(moment, streak_after(record, POLICY))
-        after = next_apply(record, POLICY)
+        after = next_apply(record, POLICY, moment)
         assert after is not None
         moment = after
     assert tries[:8] == [0, 10, 30, 70, 150, 310, 630, 1230]

@@ -100,9 +100,9 @@ def test_no_pages_are_missed_before_the_first_and_adjacent_waits_are_one_span() 
     records = Records(
         since=since, until=until, now=until, host="h", version="1", events=tuple(told),
         lives=(process("serve", started_at=begun, beat_at=until),),
-        first_starts={"serve": begun, "worker": since - timedelta(days=1)},
+        first_serve=begun,
     )  # fmt: skip
     assert lifeless(records, "serve") == []
-    assert lifeless(replace(records, first_starts={"serve": since}), "serve") == [(since, begun)]
+    assert lifeless(replace(records, first_serve=since), "serve") == [(since, begun)]
     assert lifeless(records, "worker") == [(since, until)]
     assert workless(records) == [(told[0].at, until)]

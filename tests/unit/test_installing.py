@@ -340,7 +340,9 @@ def test_what_cannot_be_installed_is_one_sentence(words: tuple[str, ...], said: 
 def test_what_a_unit_would_read_as_something_else_is_refused(path: str) -> None:
     with pytest.raises(SetupError, match="cannot stand in a unit of systemd's"):
         machine(DATA_DIR=path)
-    assert machine(DATA_DIR="/srv/été/a-b_c.d+e@f").data_dir == Path("/srv/été/a-b_c.d+e@f")
+    assert machine(DATA_DIR="/srv/été/a-b_c.d+e@f~1#(g)").data_dir == Path(
+        "/srv/été/a-b_c.d+e@f~1#(g)"
+    )
 
 
 def test_a_mounter_is_not_installed_where_it_could_not_do_its_work(

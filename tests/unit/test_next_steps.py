@@ -110,7 +110,7 @@ def test_an_owed_restart_has_its_time() -> None:
         ({"steward": ""}, "no steward is running; start it: `systemctl start "),
         (
             {"steward": "vps2"},
-            "on vps1, where it ran, no steward is running; start it there: `systemctl start ",
+            "again on vps1, where it ran last: no steward is running there; `systemctl start ",
         ),
         (
             {"refusal": "a deploy lock is set"},

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from healtharchive.search import suggestions
 from healtharchive.search.facets import facets
 from healtharchive.search.fields import hosts, likeness, paths
 from healtharchive.search.index import IndexedPage, SearchIndex
-from healtharchive.search.narrowing import Plan, Query, Sort, microseconds
+from healtharchive.search.narrowing import Plan, Query, microseconds
 from healtharchive.search.query import Results, search, search_in
 from healtharchive.search.suggestions import LETTERS, distance, dropped, spelling
 
@@ -124,7 +123,11 @@ def counts(index: SearchIndex, text: str) -> dict[str, dict[str, int]]:
         ("covid-19", {1, 2}),
         ("covid20", set()),
         ("covid1", set()),
-        ("-covid19 vaccine", {1, 4}),
+        ("-covid19 vaccine", {4}),
+        ("covid19 -on", {1, 3}),
+        ("covid19 OR years", {1, 2, 3, 4}),
+        ('"covid19"', {3}),
+        ("title:page19", {5}),
     ],
 )
 def test_a_word_with_its_number_is_found_where_they_stand_apart(
@@ -133,46 +136,13 @@ def test_a_word_with_its_number_is_found_where_they_stand_apart(
     texts = ("COVID-19 vaccine", "on Covid 19", "Covid19 and a vaccine", "19 years of the vaccine")
     index = SearchIndex(tmp_path)
     index.put(
-        page(f"https://hc.example/{number}", 2024, "Page", text)
-        for number, text in enumerate(texts, start=1)
+        page(f"https://hc.example/{number}", 2024, f"Page {14 + number}", text)
+        for number, text in enumerate((*texts, "and nothing else"), start=1)
     )
     hits = search_in(index, Query(text=asked)).hits
     assert {int(hit.url.rpartition("/")[2]) for hit in hits} == numbers
     marked = [piece.text for hit in hits for piece in hit.snippet if piece.highlighted]
-    assert bool(marked) == bool(hits)
-
-
-@pytest.mark.parametrize("sort", ["newest", "oldest", "relevance"])
-def test_pages_go_on_from_each_other_whatever_is_captured_meanwhile(
-    tmp_path: Path, sort: Sort
-) -> None:
-    index = SearchIndex(tmp_path)
-    urls = [f"https://hc.example/{number}" for number in range(30)]
-    made = [page(url, 2024, "Measles", f"{MEASLES} {url}") for url in urls]
-    # Each at a moment of its own: none of the orders leaves anything open.
-    index.put(
-        replace(each, captured=each.captured + number, text=each.text + " measles" * number)
-        for number, each in enumerate(made)
-    )
-    as_of = index.committed_at()
-    query = Query(text="measles", sort=sort, as_of=as_of)
-
-    def pages(query: Query) -> list[str]:
-        found = [search_in(index, replace(query, page=number)) for number in (1, 2, 3)]
-        return [hit.url for each in found for hit in each.hits]
-
-    before = pages(replace(query, as_of=None))
-    assert sorted(before) == sorted(urls)
-    assert pages(query) == before
-    since = microseconds(as_of + timedelta(seconds=1))
-    fresh = [page(url, 2027, "Measles", MEASLES) for url in (*urls[::3], "https://hc.example/new")]
-    index.put(replace(each, captured=since) for each in fresh)
-    if sort == "relevance":  # goes by how common words are: no page comes or goes, but two may swap
-        assert sorted(pages(query)) == sorted(urls)
-    else:
-        assert pages(query) == before
-    assert search_in(index, query).total == len(urls)
-    assert search_in(index, replace(query, as_of=None)).total == len(urls) + 1
+    assert bool(marked) == bool(hits) or asked.startswith("title:")
 
 
 @pytest.mark.parametrize("text", ["measles", "", "measles source:hc", "lang:fr", "before:2026"])

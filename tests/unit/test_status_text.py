@@ -189,14 +189,12 @@ def test_a_hostile_reason_moves_no_cursor() -> None:
 
 def test_an_older_index_is_told_with_who_makes_the_new_one() -> None:
     assert not any(line.startswith("search") for line in shown(healthy()))
-    lines = shown(healthy(older_index="v2"))
-    assert only(lines, "search") == (
-        "search   an index of the older format v2 answers; the steward makes the new one meanwhile"
-    )
+    lines = shown(healthy(index_renewal="it has format v2"))
+    assert only(lines, "search") == "search   the steward makes the index anew: it has format v2"
     assert lines[0].startswith("All is well")
     gone = replace(with_services()[Service.STEWARD], living=())
-    lines = shown(healthy(older_index="v2", services=with_services(gone)))
-    assert only(lines, "search").endswith("would make the new one: `healtharchive steward`")
+    lines = shown(healthy(index_renewal="it has format v2", services=with_services(gone)))
+    assert "no steward is running that would go on" in only(lines, "search")
 
 
 def test_a_new_deploy_lock_is_told_as_what_it_does() -> None:

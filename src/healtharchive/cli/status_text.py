@@ -140,12 +140,14 @@ def _sick(target: TargetNow, now: datetime) -> str:
 
 
 def _search(condition: Condition) -> Iterator[str]:
-    if not condition.older_index:
+    if not condition.index_renewal:
         return
-    who = "the steward makes the new one meanwhile"
+    who = "the steward makes the index anew"
     if not condition.services[Service.STEWARD].living:
-        who = "no steward is running that would make the new one: `healtharchive steward`"
-    yield f"search   an index of the older format {condition.older_index} answers; {who}"
+        who = (
+            "no steward is running that would go on making the index anew: `healtharchive steward`"
+        )
+    yield f"search   {who}: {condition.index_renewal}"
 
 
 # -- jobs and campaigns --------------------------------------------------------------------

@@ -187,12 +187,13 @@ def _never_ran(
     """Of a service without a process: who declared a pause of it, or that it never ran."""
     if subject_id:
         return _plain(session, connection, service, subject_id)
-    events = story(connection, service, ALL_MACHINES)
-    if not events:
-        raise NotFound(f"No {service} has ever run here.", f"Start it: `healtharchive {service}`.")
     now = session.database.now(connection)
     found = service_now(connection, service, now, session.settings)
-    return Story(tuple(events), (before_first(found, session.settings, now),))
+    about = {ALL_MACHINES, *(each.host or ALL_MACHINES for each in found.holds)}
+    events = _joined(*(story(connection, service, each) for each in sorted(about)))
+    if not events:
+        raise NotFound(f"No {service} has ever run here.", f"Start it: `healtharchive {service}`.")
+    return Story(events, (before_first(found, session.settings, now),))
 
 
 def _since(

@@ -112,10 +112,11 @@ def last_done(
 
 
 def last_applied(
-    connection: Connection, subject: str, subject_id: str, what: str
+    connection: Connection, subject: str, subject_id: str, what: str, now: datetime
 ) -> datetime | None:
-    """When this was last done and worked."""
-    return _last(connection, subject, subject_id, what, actions.c.outcome == APPLIED)
+    """When this was last done before now and worked."""
+    worked = (actions.c.outcome == APPLIED) & (actions.c.at <= now)
+    return _last(connection, subject, subject_id, what, worked)
 
 
 def _last(

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from healtharchive.model.actions import COLUMNS, Action
 from healtharchive.model.journal import LONGEST_CHAIN, Event, event_of
-from healtharchive.model.services import Process
+from healtharchive.model.services import Process, Service
 from healtharchive.model.states import SegmentState
 from healtharchive.model.tables import actions, archive_jobs, campaigns, events, segments, sources
 from healtharchive.model.tables_operation import alerts, progress_samples, services
@@ -131,10 +131,11 @@ def lives_between(connection: Connection, since: datetime, until: datetime) -> l
     return [Process(*(getattr(row, name) for name in every)) for row in connection.execute(query)]
 
 
-def first_starts(connection: Connection) -> dict[str, datetime]:
-    """When each service was first started, as far as the database goes back."""
-    query = select(services.c.service, func.min(services.c.started_at).label("at"))
-    return {row.service: row.at for row in connection.execute(query.group_by(services.c.service))}
+def first_start(connection: Connection, service: Service) -> datetime | None:
+    """When a service was first started, as far as the database goes back."""
+    query = select(func.min(services.c.started_at)).where(services.c.service == service)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
 
 
 def samples_between(connection: Connection, since: datetime, until: datetime) -> list[SampleThen]:

@@ -36,10 +36,10 @@ def parse_list(text: bytes, where: str) -> list[Suppression]:
         ) from None
 
 
-def last_change(connection: Connection) -> datetime | None:
-    """When something was last suppressed or shown again; None when nothing ever was."""
-    columns = suppressions.c
-    made, lifted = connection.execute(
-        select(func.max(columns.at), func.max(columns.lifted_at))
-    ).one()
-    return max((each for each in (made, lifted) if each is not None), default=None)
+def last_change(connection: Connection, now: datetime) -> datetime | None:
+    """When something was last suppressed or shown again before now; None when nothing ever was."""
+    found = [
+        connection.execute(select(func.max(column)).where(column <= now)).scalar_one()
+        for column in (suppressions.c.at, suppressions.c.lifted_at)
+    ]
+    return max((each for each in found if each is not None), default=None)

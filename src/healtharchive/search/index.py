@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from healtharchive.search import fields as fields_of
 from healtharchive.search import formats
 from healtharchive.search.extract import PageText
 from healtharchive.search.fields import LANGUAGES, STEMMED
-from healtharchive.search.formats import FORMAT, META_NAME
+from healtharchive.search.formats import FORMAT
 from healtharchive.search.writing import Turn, sole_writer
 
 LOCK_NAME = "writer.lock"
@@ -133,11 +132,6 @@ class SearchIndex:
     def sections(self) -> bool:
         """Whether it has the headings of the pages' sections."""
         return self.directory.name == FORMAT
-
-    def committed_at(self) -> datetime:
-        """When the index last changed: everything in it was captured before. OSError as usual."""
-        self._follow()
-        return datetime.fromtimestamp((self.directory / META_NAME).stat().st_mtime, UTC)
 
     def searcher(self) -> tantivy.Searcher:
         """The documents of the newest commit."""

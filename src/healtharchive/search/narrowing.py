@@ -59,7 +59,7 @@ ELISION = re.compile(r"\b(?:[ldcjmntsy]|qu|jusqu|lorsqu|puisqu|quoiqu)['’](?=\
 POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
 APOSTROPHE = re.compile(r"['’]")
 # covid19: pages most often have COVID-19 or Covid 19, of which the index has two words.
-WITH_NUMBER = re.compile(r"([^\W\d_]{2,})(\d{1,4})")
+WITH_NUMBER = re.compile(r'"[^"]*"|(?<!\S)(-?)([^\W\d_]{2,40})(\d{1,4})(?!\S)')
 LONE_DASH = re.compile(r"(?<!\S)-+(?!\w|\")")
 ONLY_WORDS = re.compile(r'(?<!\S)(?:OR|AND|NOT|IN)(?!\S)|(?<!\S)-(?:"[^"]*"|\S+)|"[^"]*"')
 
@@ -70,8 +70,8 @@ class Query:
 
     `text` may hold filters (see `grammar`); the fields count as more of them. Of each page only the
     latest capture is found, as of the last day asked for, and within the campaigns asked for; with
-    `all_captures` every one. What was captured since `as_of` changes nothing. `kind` is html, pdf
-    or text. `oldest` goes by the page's first capture, `newest` by the capture that is found.
+    `all_captures` every one. `kind` is html, pdf or text. `oldest` goes by the page's first
+    capture, `newest` by the capture that is found.
     """
 
     text: str = ""
@@ -82,7 +82,6 @@ class Query:
     date_from: date | None = None
     date_to: date | None = None
     all_captures: bool = False
-    as_of: datetime | None = None
     sort: Sort = "relevance"
     page: int = 1
     size: int = 10
@@ -120,18 +119,10 @@ class Plan:
         if not any(each.isalnum() for each in text):
             return None
         if ONLY_WORDS.search(text):
-            return self._anywhere(text)
+            return self._anywhere(apart_too(text))
         words = self._telling
-        each = [(tantivy.Occur.Should, self._spelled(word)) for word in words]
+        each = [(tantivy.Occur.Should, self._anywhere(apart_too(word))) for word in words]
         return tantivy.Query.boolean_query(each, self._least)
-
-    def _spelled(self, word: str) -> tantivy.Query:
-        """The word, also where its number stands apart."""
-        parts = WITH_NUMBER.fullmatch(word)
-        if parts is None:
-            return self._anywhere(word)
-        apart = self._anywhere(f'"{parts[1]} {parts[2]}"')
-        return _any([self._anywhere(word), apart])
 
     def _anywhere(self, text: str) -> tantivy.Query:
         names = [*ANYWHERE, *HEADINGS] if self._index.sections else ANYWHERE
@@ -170,7 +161,7 @@ class Plan:
                 wanted, unwanted = self._named(name)
                 must += wanted
                 must_not += unwanted
-        first, end = (None, self._as_of) if "date" in leave_out else self.span
+        first, end = (None, None) if "date" in leave_out else self.span
         if first is not None:
             must.append(self._between("captured", first, None))
         if end is not None:
@@ -209,12 +200,7 @@ class Plan:
         """From which microsecond on, and before which one, captures are asked for."""
         after = [microseconds(day) for each in self.asked.named("after") if (day := _day(each))]
         before = [microseconds(day) for each in self.asked.named("before") if (day := _day(each))]
-        before += [self._as_of] if self._as_of is not None else []
         return max(after, default=None), min(before, default=None)
-
-    @property
-    def _as_of(self) -> int | None:
-        return microseconds(self._query.as_of) if self._query.as_of else None
 
     @cached_property
     def _asks_edition(self) -> bool:
@@ -244,7 +230,8 @@ class Plan:
     def _parsed(self, value: str, names: list[str]) -> tantivy.Query:
         """The words of a value next to each other."""
         words = " ".join(re.findall(r"\w+", lenient(value)))
-        return self._index.parse(f'"{words}"', names, {})
+        quoted = words if WITH_NUMBER.fullmatch(words) else f'"{words}"'
+        return self._index.parse(apart_too(quoted), names, {})
 
     def _near(self) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """What ranks higher: two plain words that stand near each other, in the order asked."""
@@ -271,6 +258,18 @@ class Plan:
 def loose_number(words: Sequence[str]) -> int:
     """How many of the words a page must have in a loose search."""
     return math.ceil(LOOSE_SHARE * len(words))
+
+
+def apart_too(text: str) -> str:
+    """The text with each word that ends with a number also as the two apart, but for phrases."""
+
+    def both(found: re.Match[str]) -> str:
+        if found[2] is None:  # a phrase is meant as it stands
+            return found[0]
+        word, apart = f"{found[2]}{found[3]}", f'"{found[2]} {found[3]}"'
+        return f"-{word} -{apart}" if found[1] else f"({word} OR {apart})"
+
+    return WITH_NUMBER.sub(both, text)
 
 
 def lenient(text: str) -> str:

@@ -193,4 +193,4 @@ class Condition:
     deploy_lock_age_seconds: float | None
     runs: tuple[Process, ...] = ()  # that live and work on one job each, beside the workers
     drift_names: tuple[str, ...] = ()  # the word of each of these
-    older_index: str = ""  # the format of the search index, while it is not yet this program's
+    index_renewal: str = ""  # how far an index is that is being made anew

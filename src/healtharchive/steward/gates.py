@@ -53,9 +53,8 @@ def refusal(
         return f"it was repaired {record.in_last_hour} times in the last hour"
     if record.in_last_day >= policy.per_day:
         return f"it was repaired {record.in_last_day} times in the last day"
-    wait = next_apply(record, policy)
-    ahead = record.last_apply_at is not None and record.last_apply_at > now  # a clock was wrong
-    if wait is not None and now < wait and not (record.server_is_back or ahead):
+    wait = next_apply(record, policy, now)
+    if wait is not None and now < wait and not record.server_is_back:
         return f"the last repair did not help: not before {wait:%H:%M:%S}Z"
     if writers and not _hang_too(verdict, open_since, now, policy):
         jobs = ", ".join(str(each) for each in writers)
@@ -63,9 +62,11 @@ def refusal(
     return ""
 
 
-def next_apply(record: Record, policy: GatePolicy) -> datetime | None:
+def next_apply(record: Record, policy: GatePolicy, now: datetime) -> datetime | None:
     """When the wait after the last repair is over; None when there is no wait."""
     if record.last_apply_at is None or record.apply_streak == 0:
+        return None
+    if record.last_apply_at > now:  # a clock ran ahead then
         return None
     seconds = policy.back_off.wait_seconds(record.apply_streak, lambda: 0.5)
     return record.last_apply_at + timedelta(seconds=seconds)

@@ -13,7 +13,7 @@ from healtharchive.model.errors import BadInput
 from healtharchive.model.incident import AlertThen, JobThen, SampleThen
 from healtharchive.model.journal import Event
 from healtharchive.model.retention import RetiredFile, retired_files
-from healtharchive.model.services import Process
+from healtharchive.model.services import Process, Service
 from healtharchive.model.targets import list_targets
 from healtharchive.settings import Settings
 
@@ -43,7 +43,7 @@ class Records:
     alerts: tuple[AlertThen, ...] = ()
     actions: tuple[Action, ...] = ()
     lives: tuple[Process, ...] = ()
-    first_starts: Mapping[str, datetime] = field(default_factory=dict)  # of each service, ever
+    first_serve: datetime | None = None  # when pages were first served, ever
     samples: tuple[SampleThen, ...] = ()
     jobs: tuple[JobThen, ...] = ()
     job_states: Mapping[str, str] = field(default_factory=dict)  # at `since`, by the job's id
@@ -83,7 +83,7 @@ def gather(
             alerts=tuple(incident.alerts_between(connection, since, until)),
             actions=tuple(incident.actions_between(connection, since, until)),
             lives=tuple(incident.lives_between(connection, since, until)),
-            first_starts=incident.first_starts(connection),
+            first_serve=incident.first_start(connection, Service.SERVE),
             samples=tuple(incident.samples_between(connection, since, until)),
             jobs=tuple(incident.jobs_before(connection, until)),
             job_states=incident.states_before(connection, "job", since),

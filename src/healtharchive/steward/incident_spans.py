@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from healtharchive.model.services import Process
+from healtharchive.model.services import Process, Service
 from healtharchive.model.states import JobStatus
 from healtharchive.steward.incident_records import Records
 
@@ -42,8 +42,12 @@ def ended_at(life: Process, now: datetime) -> datetime | None:
 
 
 def lifeless(records: Records, service: str) -> list[Span]:
-    """When no process of a service lived, within the span; none is missed before its first."""
-    began = max(records.since, records.first_starts.get(service, records.since))
+    """When no process of a service lived, within the span.
+
+    Pages are not missed before they were ever served; a worker is, by the jobs that wait.
+    """
+    first = records.first_serve if service == Service.SERVE else None
+    began = max(records.since, first or records.since)
     alive = [
         (life.started_at, ended_at(life, records.now) or records.until)
         for life in records.lives

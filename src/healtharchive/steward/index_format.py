@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from healtharchive.model.journal import record
+from healtharchive.model.told import last_told
 from healtharchive.search import formats
 from healtharchive.steward.delegating import Patience, delegate
 from healtharchive.steward.index_child import IndexFormatOrder
@@ -20,6 +23,7 @@ from healtharchive.steward.rounds import Caps, Step
 CHILD = "healtharchive.steward.index_child"
 SUBJECT = "search_index"
 RENEW, BEGUN, DROP = "renew_index", "renew_index_begun", "drop_old_index"
+NOT_YET = "not all of it yet, the next round goes on"
 EVERY_SECONDS = 900.0
 # A large archive takes hours, in several rounds: one that ends too seldom would seem to hang.
 ROUND_SECONDS = 3600.0
@@ -55,6 +59,14 @@ def plan(observed: Observed) -> list[Step]:
     return [Step(DROP, SUBJECT, observed.older, why)]
 
 
+def under_way(connection: Connection) -> str:
+    """How far the journal says that it is; empty when no index is being made anew."""
+    told = last_told(connection, SUBJECT, (BEGUN, RENEW, DROP))
+    if told is None:
+        return ""
+    return told.why if told.what == BEGUN or told.why.startswith(NOT_YET) else ""
+
+
 @dataclass(slots=True)
 class IndexFormat:
     """Makes the index anew when the program has another format for it."""
@@ -81,7 +93,7 @@ class IndexFormat:
         facts = delegate(CHILD, IndexFormatOrder(ROUND_SECONDS), self.means, PATIENCE)
         written = f"{facts['pages']} pages written, {facts['payloads']} payloads read"
         if not facts["whole"]:
-            return f"not all of it yet, the next round goes on: {written}"
+            return f"{NOT_YET}: {written}"
         return f"the search index has format {formats.FORMAT} now: {written}"
 
     def _journal(self, step: Step) -> None:

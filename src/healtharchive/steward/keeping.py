@@ -63,17 +63,19 @@ class Keeping:
 
     def plan(self) -> list[Step]:
         """See `plan`."""
-        with self.means.database.read() as connection:
+        database = self.means.database
+        with database.read() as connection:
+            now = database.now(connection)
             targets = [each for each in list_targets(connection) if each.ship]
             holders = [
                 Holder(
                     each.name,
                     each.state is TargetState.CLOSED,
-                    last_applied(connection, "target", each.name, KEEP),
+                    last_applied(connection, "target", each.name, KEEP, now),
                 )
                 for each in targets
             ]
-            return plan(last_change(connection), holders)
+            return plan(last_change(connection, now), holders)
 
     def apply(self, step: Step) -> str:
         """Write the list there. SetupError when the target does not take it."""

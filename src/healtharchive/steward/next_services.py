@@ -122,8 +122,8 @@ def _started_again(
     if process is None:
         return _first_start(service)
     if all(each.host != process.host for each in stewards):
-        here = f"on {process.host}, where it ran, no steward is running"
-        return f"nobody starts it again: {here}; start it there: `{start}`."
+        where = f"on {process.host}, where it ran last"
+        return f"nobody starts it again {where}: no steward is running there; `{start}`."
     owed = [each for each in service.holds if each.kind == HoldKind.OWED]
     if service.service == Service.WORKER and not jobs_waiting and not owed:
         return "nothing: no job waits; the steward starts it again when one does."

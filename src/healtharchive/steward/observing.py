@@ -21,7 +21,6 @@ from healtharchive.model.services import Process, Service, last_stopped, open_ho
 from healtharchive.model.standing_operation import RUN
 from healtharchive.model.targets import list_targets
 from healtharchive.model.told import Told, last_of_each, last_told
-from healtharchive.search import formats
 from healtharchive.settings import Settings
 from healtharchive.steward.condition import (
     AlertNow,
@@ -30,6 +29,7 @@ from healtharchive.steward.condition import (
     Condition,
     ServiceNow,
 )
+from healtharchive.steward.index_format import under_way
 from healtharchive.steward.means import StewardMeans
 from healtharchive.steward.observing_jobs import failed_now, running_now, waiting_now
 from healtharchive.steward.observing_storage import spool_now, target_now
@@ -76,7 +76,7 @@ def look(database: Database, settings: Settings, clock: Clock) -> Condition:
             runs=_runs(connection, now, settings),
             drift_names=tuple(each.subject_id for each in drift),
             deploy_lock_age_seconds=means.deploy_lock_age_seconds(),
-            older_index=_older_index(settings),
+            index_renewal=under_way(connection),
         )
 
 
@@ -129,11 +129,6 @@ def _campaign(found: Readiness) -> CampaignNow:
     )
     settled = bool(found.jobs) and all(job.settled for job in found.jobs)
     return CampaignNow(found.campaign.name, found.campaign.year, found.ready, reasons, settled)
-
-
-def _older_index(settings: Settings) -> str:
-    serving = formats.serving(settings.search_dir).name
-    return serving if serving != formats.FORMAT else ""
 
 
 def _unindexed(connection: Connection) -> datetime | None:

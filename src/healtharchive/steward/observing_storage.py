@@ -52,7 +52,7 @@ def target_now(
         trips=target.trip_streak,
         held=held(connection, target),
         refused=refusal_told(connection, target.name, RECOVER, target.since) if sick else "",
-        repair_at=next_apply(Record(target.last_apply_at, target.apply_streak), gates),
+        repair_at=next_apply(Record(target.last_apply_at, target.apply_streak), gates, now),
         repairs_in_hour=done_within(connection, "target", target.name, RECOVER, HOUR, now)
         if sick
         else 0,

@@ -52,12 +52,6 @@ _FIELDS = (
     _Field("which", "latest: the latest capture of each page; all: every capture."),
     _Field("sort", "relevance, newest, or oldest: by the first capture of the page."),
     _Field("page", "Page of results, from 1."),
-    _Field(
-        "asof",
-        "The `as_of` of the first page, for all further ones: then what is captured meanwhile "
-        "moves nothing. Orders by date are exact; in that by relevance neighbours can "
-        "change places, as it goes by how common words are.",
-    ),
 )
 _HISTORY_FIELDS = (
     _Field("url", "Address of the page, such as https://example.org/page.", required=True),

@@ -135,4 +135,4 @@ class Narrowing:
         )
 
     def _link(self, **changes: str) -> str:
-        return self._visit.link(**{**changes, "page": "", "asof": ""})
+        return self._visit.link(**{**changes, "page": ""})

@@ -15,7 +15,7 @@ from healtharchive.search.query import Hit as Found
 from healtharchive.search.query import Piece, search_in
 from healtharchive.search.suggestions import Dropped, Spelling, dropped, spelling
 from healtharchive.settings import Settings
-from healtharchive.web.form import Form, day, moment, page_number
+from healtharchive.web.form import Form, day, page_number
 
 PER_PAGE = 20
 ORDERS: Mapping[str, Sort] = {
@@ -54,8 +54,7 @@ class Findings:
 
     The first `exact` of `total` have all the words, the others most of them. `problems` are parts
     of the text that look like filters and are none. `dropped` has, for a query that finds nothing,
-    how much there is without the filters of one name. Further pages that are asked for with
-    `asof=` this `as_of` go on from this one, whatever was captured since.
+    how much there is without the filters of one name.
     """
 
     total: int = 0
@@ -68,7 +67,6 @@ class Findings:
     spelling: Spelling | None = None
     dropped: tuple[Dropped, ...] = ()
     facets: tuple[Facet, ...] = ()
-    as_of: datetime | None = None
 
 
 def find(settings: Settings, form: Form, names: Mapping[str, str]) -> Findings:
@@ -86,7 +84,6 @@ def find(settings: Settings, form: Form, names: Mapping[str, str]) -> Findings:
 
 
 def _findings(index: SearchIndex, query: Query, names: Mapping[str, str]) -> Findings:
-    as_of = query.as_of or index.committed_at()  # before the search: a commit between is later
     results = search_in(index, query)
     plan = Plan(index, query, loose=results.total > results.exact)
     searcher = index.searcher()
@@ -101,7 +98,6 @@ def _findings(index: SearchIndex, query: Query, names: Mapping[str, str]) -> Fin
         spelling(index, query, results.exact),
         () if results.total else dropped(searcher, plan),
         facets(searcher, plan),
-        as_of,
     )
 
 
@@ -115,7 +111,6 @@ def _query(form: Form) -> Query:
         date_from=day(form, "from"),
         date_to=day(form, "to"),
         all_captures=form["which"] == "all",
-        as_of=moment(form, "asof"),
         sort=ORDERS[form["sort"]],
         page=page_number(form) or 1,
         size=PER_PAGE,

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as with_default
-from datetime import UTC, date, datetime
+from datetime import date
 
-FIELDS = ("q", "source", "campaign", "lang", "type", "from", "to", "which", "sort", "page", "asof")
+FIELDS = ("q", "source", "campaign", "lang", "type", "from", "to", "which", "sort", "page")
 WHICHES = ("latest", "all")
 SORTS = ("relevance", "newest", "oldest")
 LANGUAGES = ("en", "fr")
@@ -16,7 +16,7 @@ TYPES = ("html", "pdf", "text")
 DEFAULTS = {"which": "latest", "sort": "relevance", "page": "1"}
 LONGEST_Q = 500  # characters
 LAST_PAGE = 500
-EARLIEST_YEAR, LAST_YEAR = 1970, 2200
+LAST_YEAR = 2200
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 Form = Mapping[str, str]
@@ -84,25 +84,12 @@ def day(form: Form, name: str) -> date | None:
     return found if found.year <= LAST_YEAR else None
 
 
-def moment(form: Form, name: str) -> datetime | None:
-    """The moment in a field, in UTC where it names no zone; None when it is empty or no moment."""
-    try:
-        found = datetime.fromisoformat(form[name])
-    except ValueError:
-        return None
-    if not EARLIEST_YEAR <= found.year <= LAST_YEAR:
-        return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 def _wrong_dates(form: Form) -> list[Wrong]:
     wrongs = [
         Wrong(name, "wrong.date", {"value": form[name]})
         for name in ("from", "to")
         if form[name] and day(form, name) is None
     ]
-    if form["asof"] and moment(form, "asof") is None:
-        wrongs.append(Wrong("asof", "wrong.moment", {"value": form["asof"]}))
     first, last = day(form, "from"), day(form, "to")
     if first and last and first > last:
         wrongs.append(Wrong("from", "wrong.dates"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from fastapi import APIRouter
 from sqlalchemy import Connection
@@ -96,13 +95,9 @@ def show(visit: VisitDep, site: SiteDep) -> Response:
         wrong_fields={error.field for error in errors},
         searched=asked,
         narrowing=Narrowing(visit, form, known.sources),
-        page_link=lambda number: visit.link(page=str(number), asof=_moment_text(findings.as_of)),
+        page_link=lambda number: visit.link(page=str(number)),
         refresh_seconds=None,
     )
-
-
-def _moment_text(moment: datetime | None) -> str:
-    return moment.isoformat().replace("+00:00", "Z") if moment else ""
 
 
 def _with_thumbnails(site: Site, findings: Findings) -> Findings:

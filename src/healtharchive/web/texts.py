@@ -122,10 +122,6 @@ _WRITTEN: dict[str, tuple[str, str]] = {
         "{field}: “{value}” is not a date such as 2026-01-24.",
         "{field}␣: «␣{value}␣» n’est pas une date comme 2026-01-24.",
     ),
-    "wrong.moment": (
-        "{field}: “{value}” is not a moment such as 2026-01-24T12:00:00Z.",
-        "{field}␣: «␣{value}␣» n’est pas un instant comme 2026-01-24T12:00:00Z.",
-    ),
     "wrong.dates": (
         "{field}: the first day comes after the last one.",
         "{field}␣: le premier jour vient après le dernier.",

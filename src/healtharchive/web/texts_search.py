@@ -41,7 +41,6 @@ WRITTEN: dict[str, tuple[str, str]] = {
         "site, source, campaign, lang, type, before, after, title, inurl",
         "site, source, campagne, langue, type, avant, après, titre, dansurl",
     ),
-    "search.asof": ("As of", "À l’instant"),
     "facets.title": ("Narrow these results", "Préciser ces résultats"),
     "facets.chosen": ("chosen; remove", "choisi; retirer"),
     "search.exact.one": (

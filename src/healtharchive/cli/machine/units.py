@@ -53,8 +53,8 @@ DIRECTORIES = (
     "evidence_dir",
     "backup_dir",
 )
-# What stands in a unit as it is: systemd splits at blanks and replaces what begins with a percent.
-PLAIN = re.compile(r"[\w/.+@:=,-]+")
+# systemd splits at blanks, and reads the others as something else: quotes, escapes, specifiers.
+MISREAD = re.compile(r"[\s\x00-\x1f\x7f%$\"'\\;]")
 END_SECONDS = 30.0  # beyond `stop_seconds`, to kill what does not end and to write how it ended
 
 
@@ -147,12 +147,14 @@ def machine_of(
 
 def _check_names(machine: Machine) -> None:
     paths = (machine.program, machine.data_dir, machine.jobs_root, machine.wanted_dir)
-    names = (machine.user, machine.container_runtime, machine.env_file, machine.mounter_socket)
-    for name in map(str, (*names, *paths, *machine.in_homes, *machine.writable)):
-        if name and not PLAIN.fullmatch(name):
+    names = (machine.user, machine.container_runtime, *paths, *machine.in_homes, *machine.writable)
+    for name in map(str, names):
+        found = MISREAD.search(name) or (":" in name and Path(name) in machine.in_homes)
+        if found:
             raise SetupError(
-                f"'{name}' cannot stand in a unit of systemd's: it has a blank or a special sign.",
-                "Use letters, digits and any of / . _ + @ : = , - only.",
+                f"{name!r} cannot stand in a unit of systemd's, which would read it as something "
+                "else.",
+                "Use one without blanks, quotes, backslashes, % $ and ; (below /home also no :).",
             )
 
 
