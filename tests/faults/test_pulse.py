@@ -25,14 +25,18 @@ with open(sys.argv[1], "wb", buffering=0) as stream:
         stream.seek(0)
         stream.write(bytes(8_000_000))
         os.fsync(stream.fileno())
+        open(sys.argv[2], "w").close()
 """
 
 
 @contextmanager
 def written_to(remote: mounts.Sshfs) -> Iterator[subprocess.Popen[bytes]]:
     """A process that writes and syncs without a pause."""
-    process = spawn([sys.executable, "-c", WRITER, str(remote.path / "file")])
+    begun = remote.path.with_name("begun")
+    process = spawn([sys.executable, "-c", WRITER, str(remote.path / "file"), str(begun)])
     try:
+        # Requests wait also before there is a session, which would not be hung with its server.
+        wait_for(begun.exists, what="it has written once")
         wait_for(lambda: waiting(remote.path) > 0, what="it writes")
         yield process
     finally:
