@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from tests.lab import axe as judge
 from tests.lab.archive import Archive
 from tests.lab.clinic import Clinic, twice_captured
 from tests.lab.front_site import FrontSite, front_site
@@ -69,3 +70,9 @@ def browser() -> Iterator[Browser]:
     """
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The code of axe-core."""
+    return judge.script()

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -23,23 +22,11 @@ from healtharchive.model.tables_operation import progress_samples
 from healtharchive.model.target import TargetDefinition, TargetKind
 from healtharchive.model.targets import change_target, declare_targets
 from tests.lab.archive import Archive, command, tail
-from tests.lab.front_site import built
-from tests.lab.processes import ROOT, kill, running, wait_for
+from tests.lab.axe import violations
+from tests.lab.processes import kill, running, wait_for
 from tests.lab.reader import READY_SECONDS, Reader, Served, reader
 from tests.lab.small_archive import ACTOR, SmallArchive, build
 
-AXE = ROOT / "build" / "front" / "node_modules" / "axe-core" / "axe.min.js"
-RUN_AXE = """async (tags) => {
-  const found = await axe.run(document, {
-    runOnly: { type: "tag", values: tags },
-    rules: { "target-size": { enabled: true } },
-  });
-  return found.violations.map((each) => ({
-    rule: each.id,
-    nodes: each.nodes.map((node) => `${node.target} ${node.failureSummary}`),
-  }));
-}"""
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDER = "() => document.scrollingElement.scrollWidth - window.innerWidth"
 PHONE = {"width": 320, "height": 640}
 DESK = {"width": 1280, "height": 900}
@@ -133,12 +120,6 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def axe() -> str:
-    built()  # installs the lab's packages where they are not
-    return AXE.read_text(encoding="utf-8")
-
-
 def come_in(office: Office, page: Page, place: str = "", language: str = "en") -> None:
     """Go to a page, be led to the login, and come back to the page."""
     page.goto(f"{office.address}/{language}/operations{place}")
@@ -156,11 +137,6 @@ def watched(person: Reader) -> Iterator[None]:
     yield
     assert [each for each in said if "Security Policy" in each or "Error" in each] == []
     assert person.left == []
-
-
-def violations(page: Page, axe: str) -> Any:
-    page.evaluate(axe)
-    return page.evaluate(RUN_AXE, RULES)
 
 
 def test_a_pause_with_its_reason_is_seen_live_on_another_persons_page(

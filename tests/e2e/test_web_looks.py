@@ -7,31 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Request
 
-from tests.lab.front_site import built
+from tests.lab.axe import violations
 from tests.lab.looks import LANGUAGES, PAGES, SCHEMES, SIZES, Looks, looks
-from tests.lab.processes import ROOT
 
 FIRST_LOAD_BYTES = 100_000
 ARCHIVED = ("/raw/", "/at/")  # what was archived is as large as it is; so is what replays it
-AXE = ROOT / "build" / "front" / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-RUN_AXE = """async (tags) => {
-  const found = await axe.run(document, {
-    runOnly: { type: "tag", values: tags },
-    rules: { "target-size": { enabled: true } },
-    iframes: false,
-  });
-  return found.violations.map((each) => ({
-    rule: each.id,
-    impact: each.impact,
-    nodes: each.nodes.map((node) => `${node.target} ${node.failureSummary}`),
-  }));
-}"""
 WIDER = "() => document.scrollingElement.scrollWidth - window.innerWidth"
 
 
@@ -39,17 +23,6 @@ WIDER = "() => document.scrollingElement.scrollWidth - window.innerWidth"
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looks]:
     with looks(tmp_path_factory.mktemp("archive")) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    built()  # installs the lab's packages where they are not
-    return AXE.read_text(encoding="utf-8")
-
-
-def violations(page: Page, axe: str) -> Any:
-    page.evaluate(axe)
-    return page.evaluate(RUN_AXE, RULES)
 
 
 def in_pairs(language: str) -> list[tuple[str, str]]:
@@ -65,7 +38,7 @@ def judge(
         with seen.reader(scheme, size) as someone:
             page = seen.visit(someone, language, name)
             assert page.evaluate(WIDER) <= 0, f"{scheme} {size}: it scrolls sideways"
-            assert violations(page, axe) == [], f"{scheme} {size}"
+            assert violations(page, axe, iframes=False) == [], f"{scheme} {size}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -113,7 +86,7 @@ def test_the_judge_sees_what_is_wrong(seen: Looks, axe: str) -> None:
         page = seen.visit(someone, "en", "results")
         page.evaluate("() => { document.querySelector('.hits .url').style.color = '#bbbbbb' }")
         page.evaluate("() => { document.querySelector('label').remove() }")
-        found = {each["rule"] for each in violations(page, axe)}
+        found = {each["rule"] for each in violations(page, axe, iframes=False)}
         assert {"color-contrast", "label"} <= found
         page.evaluate("() => { document.querySelector('h1').style.width = '200vw' }")
         page.evaluate("() => { document.querySelector('h1').style.maxWidth = 'none' }")

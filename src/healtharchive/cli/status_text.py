@@ -13,6 +13,7 @@ from healtharchive.settings import Settings
 from healtharchive.steward.alert_rules import Finding
 from healtharchive.steward.condition import Condition, RunningNow, ServiceNow, TargetNow
 from healtharchive.steward.findings import worth_telling
+from healtharchive.steward.next_rounds import steward_lives
 from healtharchive.steward.rules_services import has_work
 from healtharchive.work.census import as_living
 
@@ -143,7 +144,7 @@ def _search(condition: Condition) -> Iterator[str]:
     if not condition.index_renewal:
         return
     who = "the steward makes the index anew"
-    if not condition.services[Service.STEWARD].living:
+    if not steward_lives(condition):
         who = (
             "no steward is running that would go on making the index anew: `healtharchive steward`"
         )

@@ -107,26 +107,30 @@ def last_done(
     connection: Connection, subject: str, subject_id: str, what: str, now: datetime
 ) -> datetime | None:
     """When this was last really done before now, whether it helped or not."""
-    really = (actions.c.outcome != REFUSED) & (actions.c.at <= now)
-    return _last(connection, subject, subject_id, what, really)
+    return _last(connection, subject, subject_id, what, actions.c.outcome != REFUSED, now)
 
 
 def last_applied(
     connection: Connection, subject: str, subject_id: str, what: str, now: datetime
 ) -> datetime | None:
     """When this was last done before now and worked."""
-    worked = (actions.c.outcome == APPLIED) & (actions.c.at <= now)
-    return _last(connection, subject, subject_id, what, worked)
+    return _last(connection, subject, subject_id, what, actions.c.outcome == APPLIED, now)
 
 
 def _last(
-    connection: Connection, subject: str, subject_id: str, what: str, ended: ColumnElement[bool]
+    connection: Connection,
+    subject: str,
+    subject_id: str,
+    what: str,
+    ended: ColumnElement[bool],
+    now: datetime,
 ) -> datetime | None:
     query = select(func.max(actions.c.at)).where(
         actions.c.subject == subject,
         actions.c.subject_id == subject_id,
         actions.c.what == what,
         ended,
+        actions.c.at <= now,
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found
